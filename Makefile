@@ -1,0 +1,38 @@
+# genrepro: `make repro` and `make test` are all a fresh machine needs (git, make and Python >= 3.11).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# dvc.yaml calls `python`: the environment's own must be the one that is found.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test lint lock fresh help
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
+
+repro: $(STAMP)  ## environment and the whole pipeline, offline
+	dvc repro
+
+test: $(STAMP)  ## environment and all tests
+	python -m pytest
+
+lint: $(STAMP)  ## formatting, lint and types
+	ruff format --check .
+	ruff check .
+	mypy
+
+fresh: $(STAMP)  ## does dvc.lock say what the working tree says? (needs no data)
+	.ci/freshness
+
+# Written by pip-compile; no index address enters the file, so that any mirror serves it.
+lock: $(STAMP)  ## pin every version anew in requirements.lock
+	pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml
+
+# The stamp names the lock file's content: a no-op while nothing changed, a re-install when it did.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "genrepro needs Python 3.11 or newer: make PYTHON=python3.11 repro" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m genrepro` is the command `genrepro`."""
+
+from genrepro.cli import app
+
+app()

@@ -1,0 +1,223 @@
+"""Synthetic: ten genres of composed music, made on the spot, so that everything runs offline.
+
+Nothing is downloaded: `genrepro.synthesis` composes and plays every track from the seed. The layout is
+GTZAN's (Tzanetakis and Cook, 2002): ``<genre>/<genre>.00000.wav``, 22 050 Hz, mono, 16 bit; ``tracks.csv``
+beside the folders tells who plays what. Each genre has several artists, and each artist a sound of its own,
+so that letting an artist into both training and test inflates a score here as it does on real music.
+
+The collection also holds one of each of the faults that Sturm (2012) found in GTZAN. `FAULTS` says which, and
+the column `planted` of ``tracks.csv`` where: it is the truth against which tests hold the audit, which must
+find them by itself.
+
+Licence: the output is machine-made and free of rights.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.signal
+import soundfile
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from genrepro.errors import GenreproError
+from genrepro.files import replacing
+from genrepro.numerics import num_workers
+from genrepro.params import Params
+from genrepro.streams import generator
+from genrepro.synthesis.artists import draw_artist, draw_title, take_crossover
+from genrepro.synthesis.composer import compose
+from genrepro.synthesis.mixing import Studio
+from genrepro.synthesis.signals import SAMPLE_RATE
+from genrepro.synthesis.styles import GENRES
+
+REMOTES: dict[str, str] = {}
+"""Nothing to fetch."""
+
+FAULTS: Mapping[str, tuple[str, str]] = {
+    "undecodable": ("jazz", "a WAV header and then no audio that any decoder accepts, as GTZAN's jazz.00054"),
+    "truncated": ("country", "decodes, but holds a seventh of the clip"),
+    "silent": ("classical", "digital silence"),
+    "exact_duplicate": ("hiphop", "byte for byte another track of the same artist"),
+    "near_duplicate": ("disco", "another track of the same artist, cut later, quieter, without treble"),
+    "mislabelled_duplicate": ("rock", "byte for byte a metal track, under the wrong genre and by nobody"),
+}
+"""Fault -> genre whose last track has it, and what it is."""
+
+ARTISTS_PER_GENRE = 8
+MIN_TRACKS = 40  # four a genre: three artists that can be kept apart, and a fault
+
+_ORIGINALS = {"exact_duplicate": "hiphop", "near_duplicate": "disco", "mislabelled_duplicate": "metal"}
+_SHIFT = 2.5  # how much later the near duplicate is cut [s]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """One file to make."""
+
+    genre: str
+    index: int
+    planted: str | None
+    """Fault, if any."""
+    recording: tuple[str, int]
+    """Genre and index of what is heard: the track itself, or the original of a duplicate."""
+    artist_index: int
+    """Who plays the recording, within its genre."""
+
+    @property
+    def track_id(self) -> str:
+        """Name of the track, as GTZAN would name it."""
+        return f"{self.genre}.{self.index:05d}"
+
+
+def acquire(*, params: Params, raw: Path) -> None:
+    """Compose the collection that ``params.synthetic`` describes into the folder ``raw``."""
+    if params.source != "auto":
+        raise GenreproError("synthetic is composed, not read: set source to auto, or choose another dataset.")
+    wanted = params.synthetic
+    compose_collection(
+        raw=raw,
+        num_tracks=wanted.num_tracks,
+        duration=wanted.duration,
+        seed=wanted.seed,
+        num_workers=num_workers(),
+    )
+
+
+def compose_collection(
+    *, raw: Path, num_tracks: int, duration: float, seed: int, num_workers: int = 1
+) -> None:
+    """Compose the collection.
+
+    Parameters
+    ----------
+    raw
+        Folder to fill.
+    num_tracks
+        Number of files, faulty ones included; the genres share them as evenly as possible.
+    duration
+        Length of a track [s].
+    seed
+        Decides every sample.
+    num_workers
+        Processes; the files do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If there are too few tracks to keep artists apart and to plant every fault.
+    """
+    if num_tracks < MIN_TRACKS:
+        raise ValueError(
+            f"The synthetic dataset needs at least {MIN_TRACKS} tracks, not {num_tracks}: raise num_tracks."
+        )
+    plan = plan_tracks(num_tracks)
+    for genre in GENRES:
+        (raw / genre).mkdir(parents=True, exist_ok=True)
+    by_artist = [list(group) for _, group in groupby(sorted(plan, key=_performer), key=_performer)]
+    Parallel(n_jobs=num_workers)(
+        delayed(_record)(tracks, raw=raw, duration=duration, seed=seed) for tracks in by_artist
+    )
+    table = pd.DataFrame([_describe(track, seed=seed) for track in plan]).sort_values("track_id")
+    with replacing(raw / "tracks.csv") as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def read_catalog(raw: Path) -> pd.DataFrame:
+    """Read who plays what.
+
+    Parameters
+    ----------
+    raw
+        Folder that `acquire` filled.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `track_id`, `genre`, `artist`, `album`, `title`, `path` (relative to `raw`), `official_split`
+        (there is none) and `fault`; None where unknown. Rows sorted by `track_id`.
+    """
+    table = pd.read_csv(raw / "tracks.csv", dtype=object).drop(columns="planted")
+    table.insert(len(table.columns) - 1, "official_split", None)
+    return table.where(table.notna(), None)
+
+
+def plan_tracks(num_tracks: int) -> list[Track]:
+    """Decide what every file holds: which genre, which artist, which fault."""
+    faults = {genre: fault for fault, (genre, _) in FAULTS.items()}
+    num_artists = min(ARTISTS_PER_GENRE, max(4, num_tracks // len(GENRES) // 2))
+    plan = []
+    for position, genre in enumerate(GENRES):
+        count = num_tracks // len(GENRES) + (position < num_tracks % len(GENRES))
+        for index in range(count):
+            planted = faults.get(genre) if index == count - 1 else None
+            recording = (_ORIGINALS[planted], 0) if planted in _ORIGINALS else (genre, index)
+            artist = recording[1] % num_artists
+            plan.append(
+                Track(genre=genre, index=index, planted=planted, recording=recording, artist_index=artist)
+            )
+    return plan
+
+
+def _performer(track: Track) -> tuple[str, int]:
+    return track.recording[0], track.artist_index
+
+
+def _record(tracks: list[Track], *, raw: Path, duration: float, seed: int) -> None:
+    """Make the files of one artist, in one studio."""
+    artist = draw_artist(genre=tracks[0].recording[0], index=tracks[0].artist_index, seed=seed)
+    studio = Studio(artist)
+    for track in tracks:
+        path = raw / track.genre / f"{track.track_id}.wav"
+        rng = generator(seed, "track/{}.{}".format(*track.recording))
+        # The original of the near duplicate is cut from the same longer take, whether or not it is made here.
+        shift = min(_SHIFT, duration / 4)
+        take = duration + shift if track.recording == (_ORIGINALS["near_duplicate"], 0) else duration
+        score = compose(style=take_crossover(artist, rng=rng), artist=artist, rng=rng, duration=take)
+        samples = studio.render(score)
+        start = round(shift * SAMPLE_RATE) if track.planted == "near_duplicate" else 0
+        _write(path, samples[start : start + round(duration * SAMPLE_RATE)], planted=track.planted)
+
+
+def _write(path: Path, samples: NDArray[np.int16], *, planted: str | None) -> None:
+    if planted == "truncated":
+        samples = samples[: len(samples) // 7]
+    if planted == "silent":
+        samples = np.zeros_like(samples)
+    if planted == "near_duplicate":
+        samples = _reencode(samples)
+    with replacing(path) as partial:
+        if planted == "undecodable":
+            # A RIFF header that promises a format chunk and breaks off into zeros.
+            partial.write_bytes(b"RIFF\x24\x2f\x14\x00WAVEfmt " + bytes(4096))
+        else:
+            soundfile.write(partial, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+
+
+def _reencode(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """What a low bit rate does: no treble, a different gain, coarser steps."""
+    lowpass = scipy.signal.butter(6, 7000, fs=SAMPLE_RATE, output="sos")
+    return (np.round(scipy.signal.sosfilt(lowpass, samples) * 0.7 / 64) * 64).astype(np.int16)
+
+
+def _describe(track: Track, *, seed: int) -> dict[str, str | None]:
+    genre, index = track.recording
+    orphan = track.planted == "mislabelled_duplicate"
+    artist = draw_artist(genre=genre, index=track.artist_index, seed=seed).name
+    of = f" of {genre}.{index:05d}" if track.planted in _ORIGINALS else ""
+    return {
+        "track_id": track.track_id,
+        "genre": track.genre,
+        "artist": None if orphan else artist,
+        "album": None
+        if orphan
+        else draw_title(seed=seed, name=f"album/{artist}/{index // (2 * ARTISTS_PER_GENRE)}"),
+        "title": None if orphan else draw_title(seed=seed, name=f"title/{artist}/{index}"),
+        "path": f"{track.genre}/{track.track_id}.wav",
+        "fault": track.planted if track.planted == "undecodable" else None,
+        "planted": track.planted and track.planted + of,
+    }

@@ -1,0 +1,55 @@
+"""The device that training and evaluation run on: ``GENREPRO_ACCELERATOR``, or the best that there is.
+
+An environment variable and no parameter: it is a property of the machine, not of the experiment.
+"""
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from genrepro.errors import GenreproError
+
+if TYPE_CHECKING:
+    import torch
+
+_ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+
+
+def fabric(precision: str) -> Any:
+    """Lightning Fabric on one device.
+
+    Parameters
+    ----------
+    precision : str
+        Fabric's name for it: ``32-true``, ``bf16-mixed``.
+    """
+    try:
+        lightning = import_module("lightning_fabric")
+    except ImportError:  # GPU images often hold the whole of lightning instead
+        lightning = import_module("lightning.fabric")
+    return lightning.Fabric(accelerator=_accelerator(), devices=1, precision=cast(Any, precision))
+
+
+def device() -> "torch.device":
+    """The same device for work that needs no Fabric."""
+    import torch
+
+    name = _accelerator()
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _accelerator() -> str:
+    import torch
+
+    name = os.environ.get("GENREPRO_ACCELERATOR", "auto")
+    if name not in _ACCELERATORS:
+        raise GenreproError(f"GENREPRO_ACCELERATOR = {name!r} must be one of {', '.join(_ACCELERATORS)}.")
+    if (name == "cuda" and not torch.cuda.is_available()) or (
+        name == "mps" and not torch.backends.mps.is_available()
+    ):
+        raise GenreproError(f"GENREPRO_ACCELERATOR = {name!r}, but torch sees no such device here.")
+    return name

@@ -1,0 +1,315 @@
+"""params.yaml as frozen dataclasses, one a section, checked on load before any work begins.
+
+An unknown key, a wrong type or an impossible value ends the stage with one sentence that names the key.
+The file is read with ruamel (YAML 1.2): DVC writes small numbers as ``1e-05``, which YAML 1.1 reads as text.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from genrepro.errors import GenreproError
+
+DATASETS = ("synthetic", "gtzan_images")
+MODELS = ("cnn",)
+STRATEGIES = ("artist", "official", "stratified", "random", "segment")
+EXCLUDABLE = ("missing", "undecodable", "silent", "short", "clipped", "contradicting_label", "duplicate")
+_UNIONS = (types.UnionType, typing.Union)  # int | str is the one, int | Literal["all"] the other
+
+
+class Section:
+    """Shared by all sections: `_check` raises with the section's and the key's name."""
+
+    __slots__ = ()
+
+    def _check(self, key: str, *, holds: bool, must: str) -> None:
+        if not holds:
+            name = type(self).__name__.lower()
+            raise GenreproError(f"params.yaml: {name}.{key} = {getattr(self, key)!r} must {must}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mel(Section):
+    sample_rate: int
+    """Hz; audio is resampled to it."""
+    n_fft: int
+    """Samples in a Hann window."""
+    hop_length: int
+    """Samples between frames."""
+    n_mels: int
+    """Mel bands (Slaney's scale and normalisation, librosa's defaults)."""
+    fmin: float
+    """Hz; lower edge of the lowest band."""
+    fmax: float
+    """Hz; upper edge of the highest band."""
+    top_db: float
+    """dB; everything further below the clip's maximum is set to it."""
+    png_per_genre: int | Literal["all"]
+    """Tracks drawn as PNG for each genre, beside the contact sheets."""
+
+    def __post_init__(self) -> None:
+        for key in ("sample_rate", "n_fft", "hop_length", "n_mels", "top_db"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        self._check("fmin", holds=0 <= self.fmin < self.fmax, must="lie in 0 .. mel.fmax")
+        self._check("fmax", holds=self.fmax <= self.sample_rate / 2, must="be at most mel.sample_rate / 2")
+        if self.png_per_genre != "all":
+            self._check("png_per_genre", holds=self.png_per_genre >= 0, must="be 'all' or at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segments(Section):
+    duration: float
+    """s; what the model sees at once in training."""
+    vote_duration: float
+    """s; what it sees at once when it votes, at most the whole track."""
+    num_segments: int
+    """Evenly spaced segments of a track that vote on it."""
+    max_frame_rate: float
+    """Hz; whole groups of frames are averaged until their rate is at most this."""
+    max_mels: int
+    """Whole groups of bands are averaged until there are at most this many."""
+
+    def __post_init__(self) -> None:
+        for key in ("duration", "vote_duration", "num_segments", "max_frame_rate", "max_mels"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit(Section):
+    short_share: float
+    """A clip shorter than this share of the data set's median duration is `short`."""
+    silence_db: float
+    """dB of full scale; a clip whose peak stays below is `silent`."""
+    clipped_share: float
+    """Share of samples in runs at full scale from which a clip is `clipped`."""
+    exclude: tuple[str, ...]
+    """Findings that keep a track out of every split."""
+
+    def __post_init__(self) -> None:
+        self._check("short_share", holds=0 <= self.short_share < 1, must="lie in 0 .. 1")
+        self._check("silence_db", holds=self.silence_db < 0, must="be below 0")
+        self._check("clipped_share", holds=0 < self.clipped_share <= 1, must="lie in 0 .. 1")
+        unknown = set(self.exclude) - set(EXCLUDABLE)
+        self._check("exclude", holds=not unknown, must=f"name only {', '.join(EXCLUDABLE)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split(Section):
+    strategy: Literal["artist", "official", "stratified", "random", "segment"]
+    """How tracks are dealt out; DESIGN's five."""
+    train: float
+    """Share of tracks."""
+    validation: float
+    """Share of tracks."""
+    test: float
+    """Share of tracks."""
+    pieces: int
+    """Pieces of a track that `segment` deals out one by one."""
+
+    def __post_init__(self) -> None:
+        for key in ("train", "validation", "test"):
+            self._check(key, holds=0 < getattr(self, key) < 1, must="lie between 0 and 1")
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise GenreproError(
+                f"params.yaml: split.train + split.validation + split.test = {total:g} must be 1."
+            )
+        self._check("pieces", holds=self.pieces >= 3, must="be at least 3")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Train(Section):
+    epochs: int
+    """Passes over the training tracks."""
+    batch_size: int
+    """Segments in a step."""
+    lr: float
+    """Peak learning rate of AdamW."""
+    weight_decay: float
+    """AdamW's decoupled weight decay."""
+    warmup: float
+    """Share of the steps over which the rate rises from 0; a cosine takes it back to 0."""
+    label_smoothing: float
+    """Probability mass spread over all genres."""
+    mixup: float
+    """Beta distribution's parameter; 0 turns mixup off."""
+    num_time_masks: int
+    """SpecAugment: masks over frames in a segment."""
+    time_mask: float
+    """SpecAugment: longest time mask, as a share of the segment."""
+    num_frequency_masks: int
+    """SpecAugment: masks over bands in a segment."""
+    frequency_mask: float
+    """SpecAugment: widest frequency mask, as a share of the bands."""
+    time_stretch: float
+    """Largest random change of pace, as a share: 0.1 plays 10 % slower to 10 % faster."""
+    frequency_shift: float
+    """Largest random shift along the bands, as a share of them: music in another key."""
+    ema: float
+    """Decay a step of the averaged weights that are validated and kept; 0 keeps the raw weights."""
+    select: Literal["validation_loss", "validation_accuracy"]
+    """Which epoch's weights are kept."""
+    precision: Literal["32-true", "bf16-mixed"]
+    """Lightning Fabric's name for the arithmetic."""
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch_size", "lr"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        for key in ("weight_decay", "mixup", "num_time_masks", "num_frequency_masks"):
+            self._check(key, holds=getattr(self, key) >= 0, must="be at least 0")
+        shares = (
+            "warmup",
+            "label_smoothing",
+            "time_mask",
+            "frequency_mask",
+            "time_stretch",
+            "frequency_shift",
+        )
+        for key in (*shares, "ema"):
+            self._check(key, holds=0 <= getattr(self, key) < 1, must="lie in 0 .. 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluate(Section):
+    confidence: float
+    """Of the Wilson intervals."""
+    calibration_bins: int
+    """Equal-width bins of the expected calibration error."""
+
+    def __post_init__(self) -> None:
+        self._check("confidence", holds=0 < self.confidence < 1, must="lie between 0 and 1")
+        self._check("calibration_bins", holds=self.calibration_bins > 0, must="be above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cnn(Section):
+    channels: tuple[int, ...]
+    """Output channels of the convolution blocks, five in the AST report."""
+    dropout: float
+    """Before the dense layer."""
+
+    def __post_init__(self) -> None:
+        self._check("channels", holds=len(self.channels) > 0 and min(self.channels) > 0, must="be above 0")
+        self._check("dropout", holds=0 <= self.dropout < 1, must="lie in 0 .. 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Synthetic(Section):
+    num_tracks: int
+    """Tracks composed, spread evenly over ten genres."""
+    duration: float
+    """s of each track."""
+    seed: int
+    """Of the composer alone: the experiment's own seed must not change the data."""
+
+    def __post_init__(self) -> None:
+        self._check("num_tracks", holds=self.num_tracks >= 40, must="be at least 40, four for each genre")
+        self._check("duration", holds=self.duration >= 2, must="be at least 2 s")
+        self._check("seed", holds=self.seed >= 0, must="be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params(Section):
+    """Everything that params.yaml says."""
+
+    dataset: str
+    source: str
+    seed: int
+    mel: Mel
+    segments: Segments
+    audit: Audit
+    split: Split
+    model: str
+    train: Train
+    evaluate: Evaluate
+    cnn: Cnn
+    synthetic: Synthetic
+
+    def __post_init__(self) -> None:
+        for key, known in (("dataset", DATASETS), ("model", MODELS)):
+            if getattr(self, key) not in known:
+                raise GenreproError(
+                    f"params.yaml: {key} = {getattr(self, key)!r} is unknown; choose {' or '.join(known)}."
+                )
+        if self.seed < 0:
+            raise GenreproError(f"params.yaml: seed = {self.seed} must be at least 0.")
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One section as plain values, for JSON and for MLflow."""
+        return dataclasses.asdict(getattr(self, name))
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check ``path``; raise GenreproError, one sentence, at the first thing that is wrong."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if not path.is_file():
+        raise GenreproError(f"{path} is missing: run from the repository root.")
+    try:
+        values = YAML(typ="safe").load(path)
+    except YAMLError as error:
+        # ruamel adds excerpts and advice over many lines; a sentence needs what is wrong and where.
+        mark = getattr(error, "problem_mark", None)
+        problem = " ".join((getattr(error, "problem", None) or str(error).splitlines()[0]).split())
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise GenreproError(f"{path} is not valid YAML: {problem}{where}.") from error
+    return _build(Params, values, name=str(path), prefix="")
+
+
+def _build(section: type, values: Any, *, name: str, prefix: str) -> Any:
+    """An instance of the dataclass ``section`` from a mapping; ``prefix`` is the dotted path so far."""
+    if not isinstance(values, dict):
+        raise GenreproError(
+            f"{name}: {prefix.rstrip('.') or 'the file'} must be a mapping of keys to values."
+        )
+    hints = typing.get_type_hints(section)
+    fields = [field.name for field in dataclasses.fields(section)]
+    for key in values:
+        if key not in fields:
+            raise GenreproError(f"{name}: unknown key {prefix}{key}; known here: {', '.join(fields)}.")
+    for key in fields:
+        if key not in values:
+            raise GenreproError(f"{name}: the key {prefix}{key} is missing.")
+    return section(**{key: _value(hints[key], values[key], name=name, key=prefix + key) for key in fields})
+
+
+def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
+    """``value`` as the type ``hint``; whole numbers pass for floats, nothing else is converted."""
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, name=name, prefix=key + ".")
+    if typing.get_origin(hint) in _UNIONS:
+        for option in typing.get_args(hint):
+            if _fits(option, value):
+                return value
+    elif typing.get_origin(hint) is tuple:
+        (item, _) = typing.get_args(hint)
+        if isinstance(value, list):
+            return tuple(_value(item, entry, name=name, key=key) for entry in value)
+    elif hint is float and _fits(int, value):
+        return float(value)
+    elif _fits(hint, value):
+        return value
+    raise GenreproError(f"{name}: {key} = {value!r} must be {_words(hint)}.")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool)
+
+
+def _words(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(typing.get_args(hint))
+    if typing.get_origin(hint) in _UNIONS:
+        return " or ".join(_words(option) for option in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return f"a list, each item {_words(typing.get_args(hint)[0])}"
+    return {int: "a whole number", float: "a finite number", str: "text"}[hint]

@@ -1,0 +1,95 @@
+"""The columns of every table that passes between stages, with their meaning.
+
+A contract: change it on purpose.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genrepro.errors import GenreproError
+from genrepro.files import require
+
+CATALOG = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),  # unique, sorted
+        pa.field("genre", pa.string(), nullable=False),
+        pa.field("artist", pa.string()),
+        pa.field("album", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("path", pa.string()),  # relative to raw/; null where the source holds no file
+        pa.field("sha256", pa.string()),
+        pa.field("num_bytes", pa.int64()),
+        pa.field("sample_rate", pa.int32()),  # Hz, from the header
+        pa.field("num_channels", pa.int32()),
+        pa.field("duration", pa.float64()),  # s, from the header
+        pa.field("official_split", pa.string()),  # train, validation, test or null
+        pa.field("fault", pa.string()),  # null, or why the file cannot be used
+    ]
+)
+
+MEL = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),
+        pa.field(
+            "mel", pa.binary()
+        ),  # little-endian float16, C order, (num_frames, num_mels), dB below maximum
+        pa.field("num_frames", pa.int32(), nullable=False),
+        pa.field("num_mels", pa.int32(), nullable=False),
+        pa.field("fault", pa.string()),  # null, or why it could not be decoded
+    ]
+)
+
+# What only the decoded samples can tell; all null for a data set of pictures.
+LEVELS = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),
+        pa.field("duration", pa.float64()),  # s, decoded
+        pa.field("peak", pa.float64()),  # largest absolute sample, 1 = full scale
+        pa.field("clipped_share", pa.float64()),  # of the samples, in runs at the peak of at least two
+    ]
+)
+
+AUDIT = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),  # every finding, sorted
+        pa.field("duplicate_group", pa.string()),  # the first track_id of a cluster of equal content, or null
+        pa.field("excluded", pa.string()),  # null, or the finding that keeps it out of every split
+    ]
+)
+
+_MEL_KEY = b"genrepro.mel"
+
+
+def with_mel_description(description: dict[str, Any]) -> pa.Schema:
+    """The MEL schema carrying how the spectrogram was made (frame rate, bands, transform parameters)."""
+    return MEL.with_metadata({_MEL_KEY: json.dumps(description, sort_keys=True).encode()})
+
+
+def read_mel_description(path: Path) -> dict[str, Any]:
+    """How the spectrograms of a mel.parquet were made, from the file itself."""
+    metadata = pq.read_schema(require(path)).metadata or {}
+    if _MEL_KEY not in metadata:
+        raise GenreproError(f"{path} was not written by the render stage: it does not say how it was made.")
+    return json.loads(metadata[_MEL_KEY])
+
+
+def read(path: Path, schema: pa.Schema, *, columns: list[str] | None = None) -> pa.Table:
+    """Read a table and check its columns against ``schema``."""
+    present = pq.read_schema(require(path)).names
+    missing = [name for name in (columns or schema.names) if name not in present]
+    if missing:
+        raise GenreproError(f"{path} lacks the column {missing[0]}: delete it and run `dvc repro`.")
+    return pq.read_table(path, columns=columns)
+
+
+def read_mels(path: Path) -> Iterator[dict]:
+    """Rows of mel.parquet, one row group in memory at a time."""
+    with pq.ParquetFile(require(path)) as file:
+        for batch in file.iter_batches(batch_size=64):
+            yield from batch.to_pylist()

@@ -1,0 +1,252 @@
+"""Who is in train, validation and test: five strategies, one leak check for all of them.
+
+A split depends on identity and labels alone. `artist` is the honest default: artists and duplicate clusters
+stay whole, so that a model cannot score by recognising a voice, a studio or the very same recording. The
+others repeat what the literature does, so that their inflation can be measured:
+
+official    the data set's own lists; for GTZAN the fault-filtered ones
+stratified  scikit-learn's train_test_split over tracks, stratified by genre
+random      torch.random_split over tracks, as in the ViT report
+segment     pieces of one track on both sides: wrong on purpose
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genrepro.errors import GenreproError
+from genrepro.params import Split
+from genrepro.streams import integer
+
+SIDES = ("train", "validation", "test")
+RANDOM_SHARES = (
+    0.8,
+    0.1,
+    0.1,
+)  # the ViT report's: 800/100/99 of 999; other strategies take theirs from params
+
+
+def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
+    """Deal out tracks.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        Columns track_id, genre, artist, official_split, duplicate_group, excluded; the order of its rows does
+        not matter.
+    params : Split
+        Strategy and shares.
+    seed : int
+        The experiment's seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns track_id, split (train, validation, test, excluded), reason (why excluded, else null),
+        sorted; with strategy `segment` also ``segment`` (0-based piece of the track), each piece a row.
+
+    Raises
+    ------
+    GenreproError
+        If no split of this kind exists for these tracks, or a genre would have no training track.
+    """
+    tracks = tracks.sort_values("track_id", ignore_index=True)
+    usable = tracks[tracks["excluded"].isna()].reset_index(drop=True)
+    if usable.empty:
+        raise GenreproError(
+            "split: the audit excludes every track; see metrics/audit.json and audit.exclude."
+        )
+    dealt = _STRATEGIES[params.strategy](usable, params, seed)
+    excluded = tracks.loc[tracks["excluded"].notna(), ["track_id", "excluded"]]
+    excluded = excluded.rename(columns={"excluded": "reason"}).assign(split="excluded")
+    table = pd.concat([dealt, excluded], ignore_index=True)
+    order = ["track_id", "segment"] if "segment" in table else ["track_id"]
+    table = table.sort_values(order, ignore_index=True)
+    _check_genres(table, tracks)
+    columns = ["track_id", *order[1:], "split", "reason"]
+    if "segment" in table:
+        table["segment"] = table["segment"].astype("Int64")
+    return table.reindex(columns=columns)
+
+
+def leaks(split: pd.DataFrame, tracks: pd.DataFrame) -> dict[str, int | float]:
+    """Prove or disprove that a split is clean: what stands on more than one of train, validation and test.
+
+    Parameters
+    ----------
+    split : DataFrame
+        As `assign` returns it, or read back from split.csv.
+    tracks : DataFrame
+        As `assign` takes it.
+
+    Returns
+    -------
+    dict
+        The keys of metrics/split.json. Track counts are of tracks, not of pieces; ``unknown_artist_share``
+        is the share of dealt tracks of which nobody can say whether their artist is on both sides.
+    """
+    table = split[split["split"] != "excluded"].merge(tracks, on="track_id", validate="many_to_one")
+    table["artist"] = table["artist"].map(artist_key)
+    by_side = {side: int(table.loc[table["split"] == side, "track_id"].nunique()) for side in SIDES}
+    shared = {
+        f"shared_{plural}": _num_shared(table, column)
+        for plural, column in (
+            ("artists", "artist"),
+            ("duplicates", "duplicate_group"),
+            ("tracks", "track_id"),
+        )
+    }
+    unique = table.drop_duplicates("track_id")
+    return {
+        **{f"num_{side}": by_side[side] for side in SIDES},
+        "num_excluded": int((split["split"] == "excluded").sum()),
+        **shared,
+        "unknown_artist_share": round(float(unique["artist"].isna().mean()), 6),
+        "leaky": int(any(shared.values())),
+    }
+
+
+def artist_key(artist: object) -> str | None:
+    """An artist's name as it is compared: case and white space do not make another artist.
+
+    Null stays null.
+    """
+    return " ".join(artist.casefold().split()) if isinstance(artist, str) else None
+
+
+def groups(tracks: pd.DataFrame) -> np.ndarray:
+    """Which tracks must stay together: connected through an artist or through a duplicate cluster.
+
+    Returns
+    -------
+    np.ndarray [shape=(num_tracks,), dtype=int]
+        Component of each track. A track of unknown artist is a group of its own, or its cluster's.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    first: dict[tuple[str, str], int] = {}
+    edges = []
+    keys = zip(tracks["artist"].map(artist_key), tracks["duplicate_group"], strict=True)
+    for position, (artist, cluster) in enumerate(keys):
+        for kind, key in (("artist", artist), ("cluster", cluster)):
+            if not pd.isna(key):
+                edges.append((position, first.setdefault((kind, key), position)))
+    rows, columns = zip(*edges, strict=True) if edges else ((), ())
+    graph = coo_array((np.ones(len(edges), bool), (rows, columns)), shape=(len(tracks),) * 2)
+    return connected_components(graph, directed=False)[1]
+
+
+def _artist(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    """Two rounds of StratifiedGroupKFold: one fold is the test side, then one of the rest is validation."""
+    genre, group = tracks["genre"].to_numpy(), groups(tracks)
+    test = _fold(genre, group, share=params.test, seed=integer(seed, "split.test"))
+    rest = np.setdiff1d(np.arange(len(tracks)), test)
+    share = params.validation / (params.train + params.validation)
+    validation = rest[_fold(genre[rest], group[rest], share=share, seed=integer(seed, "split.validation"))]
+    side = np.full(len(tracks), "train", dtype=object)
+    side[validation], side[test] = "validation", "test"
+    return tracks[["track_id"]].assign(split=side)
+
+
+def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> np.ndarray:
+    """Positions of one fold of about ``share`` of the tracks, groups whole, genres in proportion."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    num_folds = max(2, round(1 / share))
+    num_groups = len(np.unique(group))
+    if num_groups < num_folds or max(Counter(genre).values()) < num_folds:
+        raise GenreproError(
+            f"split: {len(genre)} tracks by {num_groups} artists cannot be dealt into {num_folds} folds; "
+            "use more tracks, larger shares, or another split.strategy."
+        )
+    folds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
+    candidates = [fold for _, fold in folds.split(np.zeros(len(genre)), genre, group)]
+    wanted = {name: count * share for name, count in Counter(genre).items()}
+
+    def distance(fold: np.ndarray) -> float:
+        have = Counter(genre[fold])
+        return sum((have[name] - count) ** 2 for name, count in wanted.items())
+
+    return min(candidates, key=distance)
+
+
+def _official(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    if tracks["official_split"].isna().all():
+        raise GenreproError("split: this data set has no official split; choose another split.strategy.")
+    listed = tracks["official_split"].notna()
+    return tracks[["track_id"]].assign(
+        split=tracks["official_split"].where(listed, "excluded"),
+        reason=np.where(listed, None, "not_in_official_split"),  # type: ignore[call-overload]
+    )
+
+
+def _stratified(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    from sklearn.model_selection import train_test_split
+
+    try:
+        rest, test = train_test_split(
+            tracks, test_size=params.test, stratify=tracks["genre"], random_state=integer(seed, "split.test")
+        )
+        train, validation = train_test_split(
+            rest,
+            test_size=params.validation / (params.train + params.validation),
+            stratify=rest["genre"],
+            random_state=integer(seed, "split.validation"),
+        )
+    except ValueError as error:
+        raise GenreproError(f"split: too few tracks to stratify by genre: {error}") from error
+    sides = zip(SIDES, (train, validation, test), strict=True)
+    return pd.concat([part[["track_id"]].assign(split=side) for side, part in sides])
+
+
+def _random(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    return tracks[["track_id"]].assign(split=_random_sides(len(tracks), RANDOM_SHARES, seed))
+
+
+def _segment(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    pieces = tracks.loc[tracks.index.repeat(params.pieces), ["track_id"]]
+    pieces["segment"] = np.tile(np.arange(params.pieces), len(tracks))
+    shares = (params.train, params.validation, params.test)
+    return pieces.assign(split=_random_sides(len(pieces), shares, seed))
+
+
+def _random_sides(num_items: int, shares: tuple[float, float, float], seed: int) -> np.ndarray:
+    import torch
+
+    generator = torch.Generator().manual_seed(integer(seed, "split.random"))
+    items: Any = range(num_items)  # random_split wants a Dataset, and a range does
+    parts = torch.utils.data.random_split(items, shares, generator)
+    side = np.empty(num_items, dtype=object)
+    for name, part in zip(SIDES, parts, strict=True):
+        side[list(part.indices)] = name
+    return side
+
+
+_STRATEGIES: dict[str, Callable[[pd.DataFrame, Split, int], pd.DataFrame]] = {
+    "artist": _artist,
+    "official": _official,
+    "stratified": _stratified,
+    "random": _random,
+    "segment": _segment,
+}
+
+
+def _num_shared(table: pd.DataFrame, column: str) -> int:
+    sides = table.dropna(subset=[column]).groupby(column)["split"].nunique()
+    return int((sides > 1).sum())
+
+
+def _check_genres(split: pd.DataFrame, tracks: pd.DataFrame) -> None:
+    genre = split["track_id"].map(tracks.set_index("track_id")["genre"])
+    for side in SIDES:
+        if not (split["split"] == side).any():
+            raise GenreproError(
+                f"split: no track at all is left for {side}; use more tracks or another split."
+            )
+    without = sorted(set(tracks["genre"]) - set(genre[split["split"] == "train"]))
+    if without:
+        raise GenreproError(f"split: no training track for the genre {', '.join(without)}; use more tracks.")

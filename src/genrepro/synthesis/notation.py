@@ -1,0 +1,105 @@
+"""How a style is written down, and how to read it.
+
+Patterns are strings that fill one bar with evenly spaced steps: sixteen characters are semiquavers of a 4/4
+bar, and twelve are the triplets of a shuffle or the semiquavers of a waltz. A pattern serves every metre that
+divides its length.
+
+    ``.``                  rest, or the end of a note
+    ``-``                  hold the note before
+    ``X`` ``x`` ``o``      strike a drum or the whole chord: loud, normal, ghost
+    ``1`` ``3`` ``5`` ...  that degree of the chord
+    ``a``                  a semitone below the next bar's root
+    ``m``                  the next note of the track's motif
+
+Progressions are roman numerals, one chord a bar: upper case is major, lower case minor, ``b`` a semitone
+lower, ``7`` and ``maj7`` sevenths.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+Groove = Mapping[str, str]
+"""Drum piece -> pattern; an empty groove is a bar without drums."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What one player of the band does."""
+
+    instruments: tuple[str, ...]
+    """Voices (`instruments.VOICES`) that may play the part; an artist settles on one."""
+    patterns: tuple[str, ...]
+    """Bars to choose from."""
+    register: int
+    """Lowest MIDI pitch of the part's roots; they lie within the octave above."""
+    level: float
+    """Loudness in the mix [dB]."""
+    voicing: str | None = None
+    """Chord quality that replaces the progression's own, such as `power`."""
+    sections: str = "ivcb"
+    """Sections in which the part plays: intro, verse, chorus, break."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Style:
+    """One genre on one sheet of paper."""
+
+    tempo: tuple[float, float]
+    """Slowest and fastest artist [beats per minute]."""
+    grooves: tuple[Groove, ...]
+    bass: tuple[Part, ...]
+    chords: tuple[Part, ...]
+    lead: tuple[Part, ...]
+    progressions: tuple[str, ...]
+    """Roman numerals, one chord a bar; lower case is minor."""
+    scale: tuple[int, ...]
+    """Semitones above the tonic from which motifs are made."""
+    metres: tuple[int, ...] = (4,)
+    """Beats in a bar."""
+    swing: float = 0.0
+    """How much later than half-way the off-beat falls [beats]; a triplet feel is 1/6."""
+    drum_level: float = 0.0
+    """Loudness of the whole kit [dB]."""
+    dynamics: float = 1.5
+    """Half the distance between the quietest and the loudest phrase [dB]."""
+    form: str = "iivvvvccccvvvvccccbbcccc"
+    """One letter a bar; a track is an excerpt of it."""
+
+
+_DEGREES = {"I": 0, "II": 2, "III": 4, "IV": 5, "V": 7, "VI": 9, "VII": 11}
+_QUALITIES = {
+    "": ("major", "minor"),
+    "7": ("seventh", "minor seventh"),
+    "maj7": ("major seventh", "major seventh"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chord:
+    """A chord of the progression: root in semitones above the tonic, and quality."""
+
+    root: int
+    quality: str
+
+
+def parse_progression(text: str) -> list[Chord]:
+    """Read roman numerals such as ``"ii7 V7 Imaj7 bVII"``: one chord a bar."""
+    chords = []
+    for word in text.split():
+        numeral = word.lstrip("b").rstrip("7").removesuffix("maj")
+        suffix = word.lstrip("b")[len(numeral) :]
+        root = (_DEGREES[numeral.upper()] - word.startswith("b")) % 12
+        chords.append(Chord(root, _QUALITIES[suffix][numeral.islower()]))
+    return chords
+
+
+@lru_cache
+def parse_pattern(pattern: str) -> tuple[tuple[float, float, str], ...]:
+    """Read one bar: (position, length, symbol) of every event, both as shares of the bar."""
+    step = 1 / len(pattern)
+    starts = [index for index, symbol in enumerate(pattern) if symbol not in ".-"]
+    held = [len(pattern[index + 1 :]) - len(pattern[index + 1 :].lstrip("-")) for index in starts]
+    return tuple(
+        (index * step, (1 + more) * step, pattern[index]) for index, more in zip(starts, held, strict=True)
+    )

@@ -1,0 +1,212 @@
+"""One MLflow run for one experiment: training opens it, the evaluation of the same model completes it.
+
+The store is ``$MLFLOW_TRACKING_URI``, or SQLite at the repository's root: queued experiments run in temporary
+clones, and ``DVC_ROOT`` is the real one. A run is found again by the hash of its model's weights. Whatever
+goes wrong here ends tracking with a one-line warning and never the work that is tracked.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genrepro.files import sha256
+from genrepro.params import Params
+
+_PATIENCE = {  # without these an unreachable server holds a finished training for minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+class Run:
+    """An MLflow run, or nothing once tracking has failed."""
+
+    def __init__(self) -> None:
+        self.client: Any = None
+        self.run_id: str | None = None
+
+    def log_epoch(self, values: dict[str, float]) -> None:
+        """One epoch's losses and accuracies, as a step of their curves."""
+
+        def log() -> None:
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            step = int(values["epoch"])
+            metrics = [Metric(key, value, now, step) for key, value in values.items() if key != "epoch"]
+            self.client.log_batch(self.run_id, metrics=metrics)
+
+        self._attempt(log)
+
+    def log_training(self, metrics: dict[str, float]) -> None:
+        """What the train stage wrote: its metrics, the model, its learning curves."""
+        from genrepro import figures
+
+        def log() -> None:
+            curves = Path("metrics", "curves.csv")
+            with tempfile.TemporaryDirectory() as folder:
+                picture = Path(folder, "learning_curves.png")
+                figures.learning_curves(
+                    pd.read_csv(curves), best_epoch=int(metrics["best_epoch"]), path=picture
+                )
+                self.client.log_artifact(self.run_id, str(picture), "figures")
+            for path in (Path("models", "model.safetensors"), Path("models", "model.json")):
+                self.client.log_artifact(self.run_id, str(path), "model")
+            self.client.log_artifact(self.run_id, str(curves), "metrics")
+            weights = sha256(Path("models", "model.safetensors"))
+            self._log_batch(
+                {f"best.{key}": value for key, value in metrics.items()}, {"model_sha256": weights}
+            )
+
+        self._attempt(log)
+
+    def log_test(self, metrics: dict[str, float], *, genres: list[str]) -> None:
+        """What the evaluate stage wrote: its metrics, tables and the confusion matrix."""
+        from genrepro import figures
+
+        def log() -> None:
+            predictions = Path("metrics", "predictions.csv")
+            with tempfile.TemporaryDirectory() as folder:
+                picture = Path(folder, "confusion_matrix.png")
+                figures.confusion_matrix(pd.read_csv(predictions), genres=genres, path=picture)
+                self.client.log_artifact(self.run_id, str(picture), "figures")
+            for path in (predictions, Path("metrics", "per_genre.csv"), Path("metrics", "test.json")):
+                self.client.log_artifact(self.run_id, str(path), "metrics")
+            self._log_batch({f"test.{key}": value for key, value in metrics.items()}, {"stage": "evaluate"})
+
+        self._attempt(log)
+
+    def open(self, make: Callable[[], tuple[Any, str]]) -> None:
+        """Begin or find the run: ``make`` gives a client and the run's id."""
+
+        def begin() -> None:
+            self.client, self.run_id = make()
+
+        self._attempt(begin, always=True)
+
+    def close(self, status: str) -> None:
+        """Mark the run FINISHED or FAILED."""
+        self._attempt(lambda: self.client.set_terminated(self.run_id, status=status))
+
+    def _log_batch(self, metrics: dict[str, float], tags: dict[str, str]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+
+    def _attempt(self, action: Callable[[], object], *, always: bool = False) -> None:
+        if self.client is None and not always:
+            return
+        try:
+            action()
+        except Exception as error:  # whatever it is, the work that is tracked goes on
+            self.client = None
+            reason = " ".join(str(error).split())[:200]
+            print(
+                f"genrepro: tracking stopped, the work goes on: {type(error).__name__}: {reason}",
+                file=sys.stderr,
+            )
+
+
+@contextmanager
+def start(stage: str, config: Params, description: dict[str, Any]) -> Iterator[Run]:
+    """An MLflow run around a training: FINISHED when the block succeeds, FAILED when it does not."""
+    run = Run()
+    run.open(lambda: _create(stage, config, description))
+    try:
+        yield run
+    except BaseException:
+        run.close("FAILED")
+        raise
+    run.close("FINISHED")
+
+
+def log_evaluation(config: Params, description: dict[str, Any], metrics: dict[str, float]) -> None:
+    """Add test metrics to the run that trained this model.
+
+    Or to a new run if none did or it has some already.
+    """
+    run = Run()
+
+    def find() -> tuple[Any, str]:
+        client, experiment_id = _client()
+        weights = description["weights_sha256"]
+        found = client.search_runs(
+            [experiment_id],
+            filter_string=f"tags.model_sha256 = '{weights}' and tags.stage = 'train'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        if found:
+            return client, found[0].info.run_id
+        client, run_id = _create("evaluate", config, description)
+        client.set_tag(run_id, "model_sha256", weights)
+        return client, run_id
+
+    run.open(find)
+    run.log_test(metrics, genres=description["genres"])
+    run.close("FINISHED")
+
+
+def root() -> Path:
+    """The user's repository, also from within a queued experiment's temporary clone."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def _client() -> tuple[Any, str]:
+    """An MLflow client and the id of the experiment ``genrepro``."""
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from filelock import FileLock
+    from mlflow import MlflowClient
+    from mlflow.store.db import utils as databases
+
+    databases.MAX_RETRY_COUNT = 1  # ten attempts at a database that cannot be opened last 102 s
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # a new store is no news
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    # Two queued experiments must not both create the database, which the client does, or the experiment.
+    with FileLock(root() / "mlflow.db.lock", timeout=60):
+        client = MlflowClient(uri or f"sqlite:///{root() / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("genrepro")
+        if experiment is not None:
+            return client, experiment.experiment_id
+        location = None if uri else (root() / "mlartifacts").as_uri()
+        return client, client.create_experiment("genrepro", artifact_location=location)
+
+
+def _create(stage: str, config: Params, description: dict[str, Any]) -> tuple[Any, str]:
+    from mlflow.entities import Param
+
+    client, experiment_id = _client()
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    tags = {
+        "stage": stage,
+        "dvc_experiment": experiment or "workspace",
+        **description["data"],  # the hashes of what it was trained on
+    }
+    run = client.create_run(
+        experiment_id,
+        run_name=experiment or f"{config.dataset}-{config.model}-{config.split.strategy}",
+        tags=tags,
+    )
+    flat = {
+        f"{section}.{key}" if isinstance(values, dict) else section: value
+        for section, values in asdict(config).items()
+        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+    client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in flat.items()])
+    return client, run.info.run_id

@@ -1,0 +1,38 @@
+"""Stage evaluate: the answer, with its uncertainty.
+
+python -m stages.evaluate        params: evaluate
+    -> metrics/test.json, metrics/per_genre.csv, metrics/predictions.csv
+"""
+
+from pathlib import Path
+
+import stages
+from genrepro import checkpoint, evaluation, features, files, numerics, params, tracking
+
+
+def main() -> None:
+    config = params.load()
+    data = Path("data", config.dataset)
+    packed = features.load(data / "features")
+    split = features.read_split(data / "split.csv")
+    leaky = files.read_json(Path("metrics", "split.json"))["leaky"]
+    numerics.use_torch(0)
+    model, description = checkpoint.load(Path("models"))
+    scores = evaluation.run(model, description, packed, split, params=config.evaluate)
+    test = {**scores.test, "leaky": leaky}
+    files.write_csv(
+        Path("metrics", "per_genre.csv"), scores.per_genre.columns.tolist(), scores.per_genre.to_numpy()
+    )
+    files.write_csv(
+        Path("metrics", "predictions.csv"), scores.predictions.columns.tolist(), scores.predictions.to_numpy()
+    )
+    files.write_json(Path("metrics", "test.json"), test)
+    tracking.log_evaluation(config, description, test)
+    print(
+        f"accuracy {test['accuracy']:.3f} [{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}] "
+        f"on {test['num_tracks']} tracks" + (", LEAKY" if leaky else "")
+    )
+
+
+if __name__ == "__main__":
+    stages.run(main)

@@ -1,0 +1,47 @@
+"""Stage split: the fixed hold-out, and the proof that nothing leaks across it.
+
+python -m stages.split           params: dataset, seed, split    -> data/<dataset>/split.csv,
+metrics/split.json
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+import stages
+from genrepro import files, params, schema, splits
+from genrepro.errors import GenreproError
+
+
+def main() -> None:
+    config = params.load()
+    data = Path("data", config.dataset)
+    identity = schema.read(
+        data / "catalog.parquet", schema.CATALOG, columns=["track_id", "genre", "artist", "official_split"]
+    )
+    findings = schema.read(
+        data / "audit.parquet", schema.AUDIT, columns=["track_id", "duplicate_group", "excluded"]
+    )
+    tracks = identity.to_pandas().merge(findings.to_pandas(), on="track_id", validate="one_to_one")
+    split = splits.assign(tracks, params=config.split, seed=config.seed)
+    proof = splits.leaks(split, tracks)
+    if proof["leaky"] and config.split.strategy == "artist":
+        raise GenreproError(f"split: the artist split leaks: {proof}.")
+    files.write_csv(
+        data / "split.csv", list(split.columns), split.astype(object).where(split.notna(), None).to_numpy()
+    )
+    files.write_json(Path("metrics", "split.json"), proof)
+    report(split, tracks, proof)
+
+
+def report(split: pd.DataFrame, tracks: pd.DataFrame, proof: dict) -> None:
+    """Say how many are where, and who of a published list is absent."""
+    print(", ".join(f"{key.removeprefix('num_')} {value}" for key, value in proof.items()))
+    excluded = set(split.loc[split["split"] == "excluded", "track_id"])
+    listed = tracks[tracks["official_split"].notna() & tracks["excluded"].notna()]
+    for row in listed[listed["track_id"].isin(excluded)].itertuples():
+        print(f"  {row.track_id} of the official {row.official_split} list cannot be used: {row.excluded}")
+
+
+if __name__ == "__main__":
+    stages.run(main)

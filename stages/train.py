@@ -1,0 +1,58 @@
+"""Stage train: fit the model and keep its best epoch by validation.
+
+    python -m stages.train           params: seed, train, model, <model>
+        -> models/model.safetensors, models/model.json, metrics/train.json, metrics/curves.csv
+
+`GENREPRO_ACCELERATOR` (auto, cpu, cuda, mps) chooses the device.
+"""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import stages
+from genrepro import checkpoint, features, files, numerics, params, streams, tracking, training
+from genrepro.errors import GenreproError
+
+
+def main() -> None:
+    config = params.load()
+    data = Path("data", config.dataset)
+    packed = features.load(data / "features")
+    split = features.read_split(data / "split.csv")
+    numerics.use_torch(streams.integer(config.seed, "train.torch"))
+    description = checkpoint.describe(
+        model=config.model,
+        section=config.section(config.model),
+        features=packed.description,
+        split_sha256=files.sha256(data / "split.csv"),
+    )
+    with tracking.start("train", config, description) as run:
+        fitted, num_parameters = training.run(
+            packed, split, config, description, on_epoch=lambda epoch: run.log_epoch(asdict(epoch))
+        )
+        if training.diverged(fitted):
+            raise GenreproError(
+                f"train: the loss is no longer a number; lower train.lr = {config.train.lr:g}."
+            )
+        checkpoint.save(Path("models"), fitted.state, description)
+        files.write_csv(
+            Path("metrics", "curves.csv"),
+            [field.name for field in fields(training.Epoch)],
+            [[files.rounded(value) for value in asdict(epoch).values()] for epoch in fitted.curves],
+        )
+        scores = asdict(fitted.best)
+        metrics = {
+            "best_epoch": scores["epoch"],
+            **{
+                key: files.rounded(scores[key])
+                for key in ("train_loss", "validation_loss", "validation_accuracy")
+            },
+            **num_parameters,
+        }
+        files.write_json(Path("metrics", "train.json"), metrics)
+        run.log_training(metrics)
+    print(f"epoch {metrics['best_epoch']} kept: validation accuracy {metrics['validation_accuracy']:.3f}")
+
+
+if __name__ == "__main__":
+    stages.run(main)

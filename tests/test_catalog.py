@@ -1,0 +1,100 @@
+"""Claims about the catalog: every file keeps its row, with what its header and bytes say."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from builders import make_music
+
+from genrepro import catalog, datasets
+from genrepro.errors import GenreproError
+from genrepro.schema import CATALOG
+
+
+def identity(*rows: dict) -> pd.DataFrame:
+    return pd.DataFrame([{name: row.get(name) for name in datasets.IDENTITY} for row in rows])
+
+
+def track(track_id: str, path: str | None, **more: str) -> dict:
+    return {"track_id": track_id, "genre": track_id.split(".")[0], "path": path, **more}
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "mono.wav", make_music(duration=0.5, sample_rate=22050), 22050)
+    soundfile.write(
+        tmp_path / "stereo.wav", make_music(duration=0.25, sample_rate=48000, num_channels=2), 48000
+    )
+    (tmp_path / "text.wav").write_text("these are words")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "picture.png").write_bytes(b"pixels")
+    return tmp_path
+
+
+def build(raw: Path, *rows: dict, num_workers: int = 1) -> dict[str, dict]:
+    table = catalog.build(identity(*rows), raw, num_workers=num_workers)
+    assert table.schema.equals(CATALOG)
+    return {row["track_id"]: row for row in table.to_pylist()}
+
+
+def test_header_facts_are_those_of_the_file(raw: Path) -> None:
+    rows = build(raw, track("a.0", "mono.wav"), track("a.1", "stereo.wav"))
+    facts = [
+        (row["sample_rate"], row["num_channels"], row["duration"], row["fault"]) for row in rows.values()
+    ]
+    assert facts == [(22050, 1, 0.5, None), (48000, 2, 0.25, None)]
+
+
+def test_identity_of_the_bytes_is_recorded(raw: Path) -> None:
+    row = build(raw, track("a.0", "mono.wav"))["a.0"]
+    content = (raw / "mono.wav").read_bytes()
+    assert (row["sha256"], row["num_bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+@pytest.mark.parametrize("name", ["text.wav", "empty.wav"])
+def test_a_file_that_cannot_be_read_keeps_its_row(raw: Path, name: str) -> None:
+    row = build(raw, track("a.0", "mono.wav"), track("a.1", name))["a.1"]
+    assert row["fault"].startswith("undecodable: ") and row["sha256"] and row["duration"] is None
+
+
+def test_a_track_without_a_file_keeps_its_row(raw: Path) -> None:
+    row = build(raw, track("a.0", "mono.wav"), track("a.1", None, fault="missing"))["a.1"]
+    assert (row["fault"], row["path"], row["sha256"], row["num_bytes"]) == ("missing", None, None, None)
+
+
+def test_a_declared_fault_outweighs_the_header(raw: Path) -> None:
+    row = build(raw, track("a.0", "text.wav", fault="undecodable: declared"))["a.0"]
+    assert row["fault"] == "undecodable: declared"
+
+
+def test_a_picture_has_an_identity_and_no_audio(raw: Path) -> None:
+    row = build(raw, track("a.0", "picture.png"))["a.0"]
+    assert row["sha256"] == hashlib.sha256(b"pixels").hexdigest()
+    assert (row["sample_rate"], row["num_channels"], row["duration"], row["fault"]) == (None,) * 4
+
+
+def test_unknown_artists_are_null_and_no_word(raw: Path) -> None:
+    frame = identity(track("a.0", "mono.wav", artist="Nina"), track("a.1", "mono.wav"))
+    frame.loc[1, "artist"] = np.nan
+    assert catalog.build(frame, raw, num_workers=1)["artist"].to_pylist() == ["Nina", None]
+
+
+def test_rows_are_sorted_whatever_the_order_and_the_workers(raw: Path) -> None:
+    rows = [track(f"a.{number}", name) for number, name in enumerate(["mono.wav", "stereo.wav", "text.wav"])]
+    one = catalog.build(identity(*rows), raw, num_workers=1)
+    other = catalog.build(identity(*rows[::-1]), raw, num_workers=3)
+    assert one["track_id"].to_pylist() == ["a.0", "a.1", "a.2"]
+    assert one.equals(other)
+
+
+def test_the_same_track_twice_is_refused(raw: Path) -> None:
+    with pytest.raises(GenreproError, match=r"the track id a\.0 occurs twice"):
+        build(raw, track("a.0", "mono.wav"), track("a.0", "stereo.wav"))
+
+
+def test_a_data_set_without_tracks_is_refused(raw: Path) -> None:
+    with pytest.raises(GenreproError, match="holds no track"):
+        catalog.build(pd.DataFrame(columns=list(datasets.IDENTITY)), raw, num_workers=1)

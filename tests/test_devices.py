@@ -1,0 +1,40 @@
+"""Claims about devices: the variable decides, and what is not there is refused with a sentence."""
+
+import pytest
+import torch
+
+from genrepro import devices
+from genrepro.errors import GenreproError
+
+THERE = {
+    "cpu": True,
+    "cuda": torch.cuda.is_available(),
+    "mps": torch.backends.mps.is_available(),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, there in THERE.items() if there])
+def test_the_variable_chooses_the_device(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+    assert devices.device().type == name
+    assert devices.fabric("32-true").device.type == name
+
+
+@pytest.mark.parametrize("name", [name for name, there in THERE.items() if not there])
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+    for choose in (devices.device, lambda: devices.fabric("32-true")):
+        with pytest.raises(GenreproError, match=f"'{name}', but torch sees no such device"):
+            choose()
+
+
+@pytest.mark.parametrize("name", ["", "tpu", "CPU"])
+def test_an_unknown_device_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+    with pytest.raises(GenreproError, match="must be one of auto, cpu, cuda, mps"):
+        devices.device()
+
+
+def test_without_the_variable_training_and_evaluation_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GENREPRO_ACCELERATOR")
+    assert devices.device().type == devices.fabric("32-true").device.type
