@@ -1,4 +1,4 @@
-"""Segments as batches, gathered on the device from rows of the packed frames: no loader, no work per sample."""
+"""Segments as batches, gathered on the device from rows of packed frames: no loader, no work per sample."""
 
 from collections.abc import Iterator
 

@@ -71,7 +71,7 @@ def build(
     genre : Series
         Genre by track_id.
     split : DataFrame
-        split.csv; bands are normalised with the mean and standard deviation of its *training* frames only.
+        split.csv; normalised with the mean and deviation of its *training* frames only.
     params : Segments
         Resolution.
     folder : Path

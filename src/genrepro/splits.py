@@ -156,11 +156,12 @@ def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> n
     """Positions of one fold of about ``share`` of the tracks, groups whole, genres in proportion."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    num_folds = max(2, round(1 / share))
     num_groups = len(np.unique(group))
-    if num_groups < num_folds or max(Counter(genre).values()) < num_folds:
+    # No more folds than tracks of a genre or groups: a very small set is dealt into larger shares.
+    num_folds = min(round(1 / share), max(Counter(genre).values()), num_groups)
+    if num_folds < 2:
         raise GenreproError(
-            f"split: {len(genre)} tracks by {num_groups} artists cannot be dealt into {num_folds} folds; "
+            f"split: {len(genre)} tracks by {num_groups} artists cannot be dealt out; "
             "use more tracks, larger shares, or another split.strategy."
         )
     folds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)

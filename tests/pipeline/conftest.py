@@ -12,9 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-# A pipeline that takes seconds: 40 short tracks, a narrow network, two epochs.
+# A pipeline that takes seconds: 60 short tracks, a narrow network, two epochs.
 SMALL = {
-    "synthetic": {"num_tracks": 40, "duration": 6.0},
+    "synthetic": {"num_tracks": 60, "duration": 5.0},
     "mel": {"n_mels": 32, "png_per_genre": 1},
     "segments": {"duration": 2.0, "num_segments": 2},
     "train": {"epochs": 2},

@@ -30,12 +30,12 @@ def test_two_queued_experiments_run_their_own_clones_code_into_one_store(
     assert status.count("Success") == 2, (
         status + reproduced.run("dvc", "queue", "logs", "plain", check=False).stdout
     )
-    shares = {
-        name: json.loads(reproduced.run("git", "show", f"{name}:metrics/test.json").stdout)[
-            "segment_accuracy"
-        ]
-        for name in ("planted", "plain")
-    }
+    references = reproduced.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+    shares = {}
+    for name in ("planted", "plain"):
+        (reference,) = (found for found in references if found.endswith(f"/{name}"))
+        test = reproduced.run("git", "show", f"{reference}:metrics/test.json").stdout
+        shares[name] = json.loads(test)["segment_accuracy"]
     assert shares["planted"] == PLANTED
     assert shares["plain"] != PLANTED
 
