@@ -6,9 +6,21 @@ from genrepro.numerics import pin
 pin()  # before numpy is imported: instruction sets and thread counts are read once
 
 import os
+from pathlib import Path
 
 import pytest
 from builders import Toy, make_toy
+
+# The claims about real data are made where there is some: a folder that holds gtzan_images/<genre>/*.png.
+REAL_DATA = os.environ.get("GENREPRO_TEST_DATA")
+collect_ignore = [] if REAL_DATA else ["test_real_data.py"]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder that GENREPRO_TEST_DATA names."""
+    assert REAL_DATA is not None, "test_real_data.py is collected only where there is some"
+    return Path(REAL_DATA)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,17 @@ STAGES = ["download", "catalog", "render", "audit", "split", "features", "train"
 # Modules whose edit cannot change what a stage computes: reading parameters, writing files, reporting.
 # Packages of which a stage uses the one module that a parameter names, as `${dataset}.py` or `${model}.py`.
 CHOSEN_BY_NAME = {"datasets", "models"}
-INFRASTRUCTURE = {"__init__", "devices", "errors", "files", "params", "schema", "sources", "tracking"}
+INFRASTRUCTURE = {
+    "__init__",
+    "devices",
+    "errors",
+    "files",
+    "params",
+    "schema",
+    "sections",
+    "sources",
+    "tracking",
+}
 
 
 def imports(path: Path) -> set[str]:

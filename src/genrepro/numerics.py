@@ -38,11 +38,13 @@ _PINNED = {
 
 
 def pin() -> None:
-    """Fix instruction sets and thread counts through the environment, before numpy and torch are imported."""
+    """Fix instruction sets and thread counts through the environment, before numpy and torch are imported.
+
+    What the environment says already is replaced: clusters often set OMP_NUM_THREADS for everybody.
+    """
     if os.environ.get("GENREPRO_NATIVE") == "1":
         return
-    for name, value in _PINNED.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(_PINNED)
 
 
 def use_torch(seed: int) -> None:

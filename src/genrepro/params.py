@@ -5,31 +5,17 @@ The file is read with ruamel (YAML 1.2): DVC writes small numbers as ``1e-05``, 
 """
 
 import dataclasses
-import math
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from genrepro.errors import GenreproError
+from genrepro.sections import Section, build
 
 DATASETS = ("synthetic", "gtzan_images")
 MODELS = ("cnn",)
 STRATEGIES = ("artist", "official", "stratified", "random", "segment")
 EXCLUDABLE = ("missing", "undecodable", "silent", "short", "clipped", "contradicting_label", "duplicate")
-_UNIONS = (types.UnionType, typing.Union)  # int | str is the one, int | Literal["all"] the other
-
-
-class Section:
-    """Shared by all sections: `_check` raises with the section's and the key's name."""
-
-    __slots__ = ()
-
-    def _check(self, key: str, *, holds: bool, must: str) -> None:
-        if not holds:
-            name = type(self).__name__.lower()
-            raise GenreproError(f"params.yaml: {name}.{key} = {getattr(self, key)!r} must {must}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,58 +244,4 @@ def load(path: Path = Path("params.yaml")) -> Params:
         problem = " ".join((getattr(error, "problem", None) or str(error).splitlines()[0]).split())
         where = f" (line {mark.line + 1})" if mark else ""
         raise GenreproError(f"{path} is not valid YAML: {problem}{where}.") from error
-    return _build(Params, values, name=str(path), prefix="")
-
-
-def _build(section: type, values: Any, *, name: str, prefix: str) -> Any:
-    """An instance of the dataclass ``section`` from a mapping; ``prefix`` is the dotted path so far."""
-    if not isinstance(values, dict):
-        raise GenreproError(
-            f"{name}: {prefix.rstrip('.') or 'the file'} must be a mapping of keys to values."
-        )
-    hints = typing.get_type_hints(section)
-    fields = [field.name for field in dataclasses.fields(section)]
-    for key in values:
-        if key not in fields:
-            raise GenreproError(f"{name}: unknown key {prefix}{key}; known here: {', '.join(fields)}.")
-    for key in fields:
-        if key not in values:
-            raise GenreproError(f"{name}: the key {prefix}{key} is missing.")
-    return section(**{key: _value(hints[key], values[key], name=name, key=prefix + key) for key in fields})
-
-
-def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
-    """``value`` as the type ``hint``; whole numbers pass for floats, nothing else is converted."""
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, name=name, prefix=key + ".")
-    if typing.get_origin(hint) in _UNIONS:
-        for option in typing.get_args(hint):
-            if _fits(option, value):
-                return value
-    elif typing.get_origin(hint) is tuple:
-        (item, _) = typing.get_args(hint)
-        if isinstance(value, list):
-            return tuple(_value(item, entry, name=name, key=key) for entry in value)
-    elif hint is float and _fits(int, value):
-        return float(value)
-    elif _fits(hint, value):
-        return value
-    raise GenreproError(f"{name}: {key} = {value!r} must be {_words(hint)}.")
-
-
-def _fits(hint: Any, value: Any) -> bool:
-    if typing.get_origin(hint) is Literal:
-        return value in typing.get_args(hint)
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool)
-
-
-def _words(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return "one of " + ", ".join(typing.get_args(hint))
-    if typing.get_origin(hint) in _UNIONS:
-        return " or ".join(_words(option) for option in typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
-        return f"a list, each item {_words(typing.get_args(hint)[0])}"
-    return {int: "a whole number", float: "a finite number", str: "text"}[hint]
+    return build(Params, values, name=str(path), prefix="")

@@ -1,0 +1,68 @@
+"""Claims about GTZAN's real pictures; collected only where GENREPRO_TEST_DATA names a folder of them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from builders import make_params
+
+from genrepro import audit, catalog, render, schema, splits
+from genrepro.datasets import gtzan_images
+
+PAIRS = [
+    "disco.00098", "hiphop.00039", "hiphop.00076", "metal.00034", "metal.00040", "metal.00041", "metal.00042",
+    "metal.00043", "metal.00044", "metal.00045", "metal.00058", "pop.00054", "pop.00067", "reggae.00081",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tracks(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Catalog and audit of all 1000 tracks, as the split stage joins them."""
+    folder = tmp_path_factory.mktemp("gtzan_images")
+    params = make_params(dataset="gtzan_images", source=str(real_data / "gtzan_images"))
+    gtzan_images.acquire(params=params, raw=folder / "raw")
+    table = catalog.build(gtzan_images.read_catalog(folder / "raw"), folder / "raw", num_workers=2)
+    mel, levels = folder / "mel.parquet", folder / "levels.parquet"
+    render.render(
+        table, raw=folder / "raw", params=params.mel, mel_path=mel, levels_path=levels, num_workers=2
+    )
+    findings = audit.audit(
+        table, schema.read(levels, schema.LEVELS), schema.read_mels(mel), params=params.audit
+    )
+    faults = [row["fault"] for row in schema.read_mels(mel) if row["fault"]]
+    assert faults == ["missing"]
+    assert {(row["num_frames"], row["num_mels"]) for row in schema.read_mels(mel) if not row["fault"]} == {
+        (336, 218)
+    }
+    identity = pa.table({name: table[name] for name in ("track_id", "genre", "artist", "official_split")})
+    return identity.to_pandas().merge(findings.to_pandas(), on="track_id")
+
+
+def test_the_fourteen_identical_pairs_are_found(tracks: pd.DataFrame) -> None:
+    groups = tracks.dropna(subset=["duplicate_group"]).groupby("duplicate_group")
+    assert [name for name, _ in groups] == PAIRS
+    assert set(groups.size()) == {2}
+    assert set(groups.get_group("metal.00058")["genre"]) == {"metal", "rock"}
+
+
+def test_only_the_missing_picture_is_excluded(tracks: pd.DataFrame) -> None:
+    assert tracks.loc[tracks["excluded"].notna(), "track_id"].tolist() == ["jazz.00054"]
+
+
+@pytest.mark.parametrize(
+    "strategy, sizes, leaky", [("official", (442, 197, 290), 0), ("random", (800, 100, 99), 1)]
+)
+def test_the_published_splits_have_their_sizes(
+    tracks: pd.DataFrame, strategy: str, sizes: tuple[int, int, int], leaky: int
+) -> None:
+    params = make_params(split={"strategy": strategy}).split
+    proof = splits.leaks(splits.assign(tracks, params=params, seed=0), tracks)
+    assert (proof["num_train"], proof["num_validation"], proof["num_test"]) == sizes
+    assert proof["leaky"] == leaky
+
+
+def test_the_artist_split_of_real_artists_is_clean(tracks: pd.DataFrame) -> None:
+    proof = splits.leaks(splits.assign(tracks, params=make_params().split, seed=0), tracks)
+    assert proof["leaky"] == 0
+    assert proof["num_test"] == pytest.approx(0.2 * 999, rel=0.15)
