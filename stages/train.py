@@ -38,7 +38,7 @@ def main() -> None:
         files.write_csv(
             Path("metrics", "curves.csv"),
             [field.name for field in fields(training.Epoch)],
-            [[files.rounded(value) for value in asdict(epoch).values()] for epoch in fitted.curves],
+            [_row(epoch) for epoch in fitted.curves],
         )
         scores = asdict(fitted.best)
         metrics = {
@@ -52,6 +52,11 @@ def main() -> None:
         files.write_json(Path("metrics", "train.json"), metrics)
         run.log_training(metrics)
     print(f"epoch {metrics['best_epoch']} kept: validation accuracy {metrics['validation_accuracy']:.3f}")
+
+
+def _row(epoch: training.Epoch) -> list[float]:
+    number, *values = asdict(epoch).values()
+    return [number, *map(files.rounded, values)]
 
 
 if __name__ == "__main__":
