@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from genrepro import devices, features, models, numerics, params, training
-from genrepro.batches import Cutter, RandomCrops
+from genrepro.batches import Cutter, EvenSegments, RandomCrops
 from genrepro.streams import generator
 from noop import machine
 
@@ -39,24 +39,38 @@ def main() -> None:
     one = split[split["split"] == "validation"].head(1)
     validation = features.spans(packed.index, one, side="validation", genres=packed.genres)
     fabric = devices.fabric(config.train.precision)
-    cutter = Cutter(
-        packed.frames, segment_frames=features.segment_frames(packed.description), device=fabric.device
-    )
-    batches = list(
-        RandomCrops(cutter, train, batch_size=config.train.batch_size, rng=generator(0, "benchmark"))
-    )
+    cutter = Cutter(packed.frames, device=fabric.device)
+    voters = EvenSegments(cutter, validation, segment_frames=1, num_segments=1)
+
+    def crops() -> RandomCrops:
+        return RandomCrops(
+            cutter,
+            train,
+            segment_frames=features.segment_frames(packed.description),
+            batch_size=config.train.batch_size,
+            time_stretch=config.train.time_stretch,
+            rng=generator(0, "benchmark"),
+        )
+
+    layout = torch.channels_last  # what the fit loop uses
+    batches = [(segments.contiguous(memory_format=layout), labels) for segments, labels in crops()]
 
     def build() -> torch.nn.Module:
         return models.build(config.model, config.section(config.model), num_genres=len(packed.genres))
 
     def fit_loop() -> None:
         training.fit(
-            build(), cutter=cutter, train=train, validation=validation, num_segments=1,
-            num_genres=len(packed.genres), params=config.train, fabric=fabric, rng=generator(0, "benchmark"),
-        )  # fmt: skip
+            build(),
+            crops=crops(),
+            voters=voters,
+            num_genres=len(packed.genres),
+            params=config.train,
+            fabric=fabric,
+            rng=generator(0, "benchmark"),
+        )
 
     def bare_loop() -> None:
-        model = build().to(fabric.device).train()
+        model = build().to(fabric.device, memory_format=layout).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.train.lr)
         for segments, labels in batches:
             with fabric.autocast():

@@ -84,6 +84,27 @@ def test_each_span_has_one_turn_an_epoch(batch_size: int) -> None:
     np.testing.assert_array_equal(labels, make_spans().label[span_of(rows)])
 
 
+def test_a_track_in_pieces_gives_one_of_them_an_epoch_and_in_time_all() -> None:
+    whole = make_spans()
+    pieces = Spans(
+        first_frame=whole.first_frame,
+        num_frames=whole.num_frames,
+        label=np.array([0, 0, 0, 1, 1]),
+        track=np.array([0, 0, 0, 1, 1]),
+        track_ids=["a", "b"],
+    )
+    crops = RandomCrops(
+        Cutter(packed(), device=CPU), pieces, segment_frames=4, batch_size=8, time_stretch=0.0,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    seen = set()
+    for _ in range(40):
+        ((segments, labels),) = list(crops)
+        assert sorted(labels.tolist()) == [0, 1]
+        seen.update(span_of(rows_in(segments)))
+    assert seen == {0, 1, 2, 3, 4}
+
+
 def test_batches_of_an_epoch_are_equal_up_to_one() -> None:
     assert one_epoch(batch_size=4)[2] == [3, 2]  # and not 4 and 1: batch norm fails on one
 

@@ -46,14 +46,18 @@ class Cutter:
 
 
 class RandomCrops:
-    """Each epoch: every span once, in a new order, a segment from a random place of it at a random pace.
+    """Each epoch: every track once, in a new order, a segment from a random place of it at a random pace.
+
+    A track that was dealt out in pieces gives a random one of them: an epoch then costs the same whatever the
+    split, and strategies are compared after the same number of steps.
 
     Parameters
     ----------
     cutter : Cutter
     spans : Spans
+        Sorted by track, as `features.spans` gives them.
     segment_frames : int
-        Length of a segment.
+        Length of a segment; no longer than the longest span.
     batch_size : int
         At most; batches of an epoch differ by one segment at most.
     time_stretch : float
@@ -72,17 +76,22 @@ class RandomCrops:
         rng: np.random.Generator,
     ) -> None:
         self.cutter, self.spans, self.rng = cutter, spans, rng
-        self.segment_frames, self.batch_size, self.time_stretch = segment_frames, batch_size, time_stretch
+        self.segment_frames = min(segment_frames, int(spans.num_frames.max()))
+        self.batch_size, self.time_stretch = batch_size, time_stretch
+        self.num_pieces = np.bincount(spans.track)
+        self.first_piece = np.searchsorted(spans.track, np.arange(len(self.num_pieces)))
 
     def __len__(self) -> int:
-        return -(-len(self.spans.label) // self.batch_size)
+        return -(-len(self.num_pieces) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Segments [shape=(batch, 1, num_bands, segment_frames)] and labels [shape=(batch,)]."""
-        order = self.rng.permutation(len(self.spans.label))
-        for chosen in np.array_split(
-            order, len(self)
-        ):  # equal batches: a last batch of one breaks batch norm
+        order = self.rng.permutation(len(self.num_pieces))
+        # Batches are as equal as they can be: a last batch of one would break batch norm.
+        for tracks in np.array_split(order, len(self)):
+            chosen = self.first_piece[tracks]
+            if self.num_pieces.max() > 1:
+                chosen = chosen + self.rng.integers(0, self.num_pieces[tracks])
             length = self.spans.num_frames[chosen]
             pace = 1 + self.time_stretch * self.rng.uniform(-1, 1, len(chosen))
             room = np.maximum(length - 1 - (self.segment_frames - 1) * pace, 0)
