@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def main() -> None:
     print(json.dumps({**{k: round(v, 4) for k, v in figures.items()}, "machine": machine()}))
 
 
-def seconds(loop, device: torch.device) -> float:
+def seconds(loop: Callable[[], None], device: torch.device) -> float:
     start = time.perf_counter()
     loop()
     if device.type == "cuda":

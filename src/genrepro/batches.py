@@ -107,39 +107,46 @@ class RandomCrops:
 class EvenSegments:
     """The same evenly spaced segments of every span each time, for voting; overlapping where they must.
 
+    A span shorter than a segment votes whole, as it is: a prediction depends on nothing but its own track.
+
     Parameters
     ----------
     cutter : Cutter
     spans : Spans
     segment_frames : int
-        Length of a segment; no longer than the longest span.
+        Length of a segment.
     num_segments : int
         Of each span; a span with no room for so many different ones gives fewer.
     batch_size : int
+        At most; a batch holds segments of one length.
     """
 
     def __init__(
         self, cutter: Cutter, spans: Spans, *, segment_frames: int, num_segments: int, batch_size: int = 64
     ) -> None:
         self.cutter, self.batch_size = cutter, batch_size
-        width = min(segment_frames, int(spans.num_frames.max()))
-        starts = [
-            np.unique(np.rint(np.linspace(0, max(length - width, 0), num_segments)))
-            for length in spans.num_frames
-        ]
-        span = np.repeat(np.arange(len(starts)), [len(start) for start in starts])
-        self.track = spans.track[span]
+        widths = np.minimum(spans.num_frames, segment_frames)
+        self.groups: list[tuple[torch.Tensor, ...]] = []
+        voters: list[np.ndarray] = []
+        for width in np.unique(widths):
+            members = np.flatnonzero(widths == width)
+            starts = [
+                np.unique(np.rint(np.linspace(0, spans.num_frames[member] - width, num_segments)))
+                for member in members
+            ]
+            span = np.repeat(members, [len(start) for start in starts])
+            place = np.concatenate(starts)[:, None] + np.arange(width)
+            columns = (spans.first_frame[span], spans.num_frames[span], place)
+            self.groups.append(tuple(cutter.indices(column) for column in columns))
+            voters.append(span)
+        order = np.concatenate(voters)
+        self.track = spans.track[order]
         """[shape=(num_segments,)] Position of each segment's track in ``spans.track_ids``."""
-        self.label = spans.label[span]
+        self.label = spans.label[order]
         """[shape=(num_segments,)]"""
-        self.first, self.length = (
-            cutter.indices(spans.first_frame[span]),
-            cutter.indices(spans.num_frames[span]),
-        )
-        self.place = cutter.indices(np.concatenate(starts)[:, None] + np.arange(width))
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        """Segments [shape=(batch, 1, num_bands, segment_frames)], in the order of ``track``."""
-        columns = (self.first, self.length, self.place)
-        for first, length, place in zip(*(column.split(self.batch_size) for column in columns), strict=True):
-            yield self.cutter.cut(first, length, place)
+        """Segments [shape=(batch, 1, num_bands, width)], in the order of ``track``."""
+        for group in self.groups:
+            for batch in zip(*(column.split(self.batch_size) for column in group), strict=True):
+                yield self.cutter.cut(*batch)
