@@ -6,6 +6,7 @@
 `GENREPRO_ACCELERATOR` (auto, cpu, cuda, mps) chooses the device.
 """
 
+import time
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -27,9 +28,11 @@ def main() -> None:
         split_sha256=files.sha256(data / "split.csv"),
     )
     with tracking.start("train", config, description) as run:
+        start = time.perf_counter()
         fitted, num_parameters = training.run(
             packed, split, config, description, on_epoch=lambda epoch: run.log_epoch(asdict(epoch))
         )
+        seconds = time.perf_counter() - start
         if training.diverged(fitted):
             raise GenreproError(
                 f"train: the loss is no longer a number; lower train.lr = {config.train.lr:g}."
@@ -50,8 +53,11 @@ def main() -> None:
             **num_parameters,
         }
         files.write_json(Path("metrics", "train.json"), metrics)
-        run.log_training(metrics)
-    print(f"epoch {metrics['best_epoch']} kept: validation accuracy {metrics['validation_accuracy']:.3f}")
+        run.log_training(metrics, seconds=seconds)
+    accuracy = metrics["validation_accuracy"]
+    print(
+        f"fitted in {seconds:.1f} s; epoch {metrics['best_epoch']} kept: validation accuracy {accuracy:.3f}"
+    )
 
 
 def _row(epoch: training.Epoch) -> list[float]:

@@ -47,8 +47,8 @@ class Run:
 
         self._attempt(log)
 
-    def log_training(self, metrics: dict[str, float]) -> None:
-        """What the train stage wrote: its metrics, the model, its learning curves."""
+    def log_training(self, metrics: dict[str, float], *, seconds: float) -> None:
+        """What the train stage wrote (metrics, model, learning curves) and how long the fit took, in s."""
         from genrepro import figures
 
         def log() -> None:
@@ -63,9 +63,8 @@ class Run:
                 self.client.log_artifact(self.run_id, str(path), "model")
             self.client.log_artifact(self.run_id, str(curves), "metrics")
             weights = sha256(Path("models", "model.safetensors"))
-            self._log_batch(
-                {f"best.{key}": value for key, value in metrics.items()}, {"model_sha256": weights}
-            )
+            values = {f"best.{key}": value for key, value in metrics.items()} | {"fit_seconds": seconds}
+            self._log_batch(values, {"model_sha256": weights})
 
         self._attempt(log)
 
