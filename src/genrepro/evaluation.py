@@ -53,13 +53,22 @@ def run(
         raise GenreproError("evaluate: the model was trained on other features than these: run `dvc repro`.")
     device = devices.device()
     test = spans(features.index, split, side="test", genres=features.genres)
+    model, cutter, plan = model.to(device), Cutter(features.frames, device=device), description["segments"]
     segments = EvenSegments(
-        Cutter(features.frames, device=device),
+        cutter,
         test,
         segment_frames=segment_frames(features.description, "vote_duration"),
-        num_segments=description["segments"]["num_segments"],
+        num_segments=plan["num_segments"],
     )
-    probabilities = segment_probabilities(model.to(device), segments)
+    # What one segment as short as those of training is worth, side by side over the track.
+    short = EvenSegments(
+        cutter,
+        test,
+        segment_frames=segment_frames(features.description),
+        num_segments=max(1, round(plan["vote_duration"] / plan["duration"])),
+    )
+    short_predicted = segment_probabilities(model, short).argmax(1)
+    probabilities = segment_probabilities(model, segments)
     label = np.zeros(len(test.track_ids), dtype=np.int64)
     label[test.track] = test.label
     return score(
@@ -67,7 +76,7 @@ def run(
         track_ids=test.track_ids,
         label=label,
         genres=features.genres,
-        segment_accuracy=float((probabilities.argmax(1) == segments.label).mean()),
+        segment_accuracy=float((short_predicted == short.label).mean()),
         params=params,
     )
 
@@ -93,7 +102,7 @@ def score(
     genres : list of str
         Label order.
     segment_accuracy : float
-        Of the single segments, before the vote.
+        Of single segments as long as those of training.
     params : Evaluate
 
     Returns

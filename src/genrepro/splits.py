@@ -10,6 +10,7 @@ random      torch.random_split over tracks, as in the ViT report
 segment     pieces of one track on both sides: wrong on purpose
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -165,7 +166,9 @@ def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> n
             "use more tracks, larger shares, or another split.strategy."
         )
     folds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
-    candidates = [fold for _, fold in folds.split(np.zeros(len(genre)), genre, group)]
+    with warnings.catch_warnings():  # of genres with fewer tracks than folds; the best fold is chosen below
+        warnings.simplefilter("ignore", UserWarning)
+        candidates = [fold for _, fold in folds.split(np.zeros(len(genre)), genre, group)]
     wanted = {name: count * share for name, count in Counter(genre).items()}
 
     def distance(fold: np.ndarray) -> float:
