@@ -218,7 +218,7 @@ def _optimizer(model: nn.Module, params: Train) -> torch.optim.Optimizer:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": params.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    # The fused kernel takes its square roots itself; the others ask MKL, whose last bit differs between vendors.
+    # The fused kernel takes its own square roots; the others ask MKL, whose last bit differs between vendors.
     return torch.optim.AdamW(groups, lr=params.lr, fused=True)
 
 
