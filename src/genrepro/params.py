@@ -86,7 +86,7 @@ class Audit(Section):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split(Section):
     strategy: Literal["artist", "official", "stratified", "random", "segment"]
-    """How tracks are dealt out; DESIGN's five."""
+    """How tracks are dealt out; `splits` tells the five apart."""
     train: float
     """Share of tracks."""
     validation: float
