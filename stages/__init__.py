@@ -6,6 +6,7 @@ genrepro is installed. It also fixes instruction sets and thread counts, which m
 loaded.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from genrepro.numerics import pin
 
 pin()
 
+# The disk, the user's share of it, one file's limit, a disk that takes nothing, a file where a folder must be.
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage: what a user can mend ends it with one sentence and exit code 1."""
@@ -24,3 +28,10 @@ def run(main: Callable[[], None]) -> None:
         main()
     except GenreproError as error:
         sys.exit(f"genrepro: {error}")
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        reason = os.strerror(error.errno).lower()
+        sys.exit(
+            f"genrepro: {error.filename or 'an output'} cannot be written, {reason}: mend that and run again."
+        )

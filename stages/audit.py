@@ -1,27 +1,41 @@
 """Stage audit: what is wrong with the data, and who is kept out for it.
 
-python -m stages.audit           params: dataset, audit    -> data/<dataset>/audit.parquet, metrics/audit.json
+python -m stages.audit           params: dataset, audit
+    -> data/<dataset>/audit.parquet, duplicates.csv, duplicates.html, metrics/audit.json
 """
 
+from dataclasses import astuple, fields
 from pathlib import Path
 
 import stages
-from genrepro import audit, files, params, schema
+from genrepro import audit, duplicates, files, params, report, schema
+from genrepro.numerics import num_workers
 
 
 def main() -> None:
     config = params.load()
     data = Path("data", config.dataset)
-    table = audit.audit(
-        schema.read(data / "catalog.parquet", schema.CATALOG),
-        schema.read(data / "levels.parquet", schema.LEVELS),
-        schema.read_mels(data / "mel.parquet"),
-        params=config.audit,
+    catalog = schema.read(data / "catalog.parquet", schema.CATALOG)
+    levels = schema.read(data / "levels.parquet", schema.LEVELS)
+    mels = data / "mel.parquet"
+    found = audit.findings(catalog, levels, schema.read_mels(mels), params=config.audit)
+    pairs = duplicates.near_duplicates(
+        mels,
+        skip=set(found.index[found["content"].isna()]),
+        min_similarity=config.audit.min_similarity,
+        num_workers=num_workers(),
     )
-    counts = audit.summary(table)
+    table = audit.audit(found, pairs, params=config.audit)
+    counts = audit.summary(table, catalog)
     files.write_parquet(data / "audit.parquet", [table], schema.AUDIT)
+    files.write_csv(
+        data / "duplicates.csv", [field.name for field in fields(duplicates.Pair)], map(astuple, pairs)
+    )
+    report.write_pairs(data / "duplicates.html", pairs, mel_path=mels, catalog=catalog)
     files.write_json(Path("metrics", "audit.json"), counts)
     print(", ".join(f"{key.removeprefix('num_')} {count}" for key, count in counts.items() if count))
+    if config.audit.on_fault == "fail":
+        audit.require_sound(table)
 
 
 if __name__ == "__main__":

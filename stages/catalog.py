@@ -1,9 +1,8 @@
 """Stage catalog: one row per track, with what its header and its data set's tables say.
 
-python -m stages.catalog         params: dataset                           -> data/<dataset>/catalog.parquet
+python -m stages.catalog         params: dataset    -> data/<dataset>/catalog.parquet, metrics/catalog.json
 """
 
-from collections import Counter
 from pathlib import Path
 
 import stages
@@ -17,12 +16,10 @@ def main() -> None:
     raw = files.require(data / "raw")
     identity = datasets.module(config.dataset).read_catalog(raw)
     table = catalog.build(identity, raw, num_workers=num_workers())
+    counts = catalog.summary(identity, table)
     files.write_parquet(data / "catalog.parquet", [table], schema.CATALOG)
-    faults = Counter(fault for fault in table["fault"].to_pylist() if fault)
-    num_unknown = table["artist"].null_count
-    print(f"{table.num_rows} tracks, {num_unknown} of unknown artist, {faults.total()} with a fault")
-    for fault, count in faults.most_common(5):
-        print(f"  {count} x {fault}")
+    files.write_json(Path("metrics", "catalog.json"), counts)
+    print(", ".join(f"{key.removeprefix('num_')} {count}" for key, count in counts.items()))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from genrepro.numerics import pin
 pin()  # before numpy is imported: instruction sets and thread counts are read once
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from builders import Toy, make_toy
+from server import Server
 
 # The claims about real data are made where there is some: a folder that holds gtzan_images/<genre>/*.png.
 REAL_DATA = os.environ.get("GENREPRO_TEST_DATA")
@@ -31,6 +33,15 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("GENREPRO_ACCELERATOR", "cpu")
     monkeypatch.setenv("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An HTTP server of this test's own, which no proxy of the person who runs it stands in front of."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

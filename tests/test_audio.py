@@ -7,7 +7,8 @@ import pytest
 import soundfile
 from builders import make_music
 
-from genrepro.audio import UndecodableError, decode, levels
+from genrepro import audio
+from genrepro.audio import UndecodableError, decode, decode_with_levels, levels
 
 RATE = 22050
 
@@ -98,13 +99,138 @@ def test_a_file_too_short_for_one_sample_of_the_new_rate_is_undecodable(tmp_path
         decode(tmp_path / "a.wav", sample_rate=RATE)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_samples_that_are_no_numbers_are_undecodable(tmp_path: Path, value: float) -> None:
-    sound = make_music(duration=0.1, sample_rate=RATE)
+@pytest.mark.parametrize("num_channels", [1, 2, 6])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_are_undecodable(tmp_path: Path, value: float, num_channels: int) -> None:
+    sound = make_music(duration=0.1, sample_rate=RATE, num_channels=num_channels)
     sound[7] = value
     soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
     with pytest.raises(UndecodableError, match="not numbers"):
         decode(tmp_path / "a.wav", sample_rate=RATE)
+
+
+def test_samples_whose_power_would_overflow_are_undecodable(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(100, 1e20, np.float32), RATE, subtype="FLOAT")
+    with pytest.raises(UndecodableError, match="1e\\+20 times full scale"):
+        decode(tmp_path / "a.wav", sample_rate=RATE)
+
+
+def test_integers_stored_as_floats_are_music_all_the_same(tmp_path: Path) -> None:
+    sound = make_music(duration=0.1, sample_rate=RATE) * np.float32(2**31)
+    soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav", sample_rate=RATE), sound)
+
+
+@pytest.mark.parametrize(("rate", "num_channels"), [(96000, 6), (8000, 1), (192000, 2), (11025, 3)])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_any_rate_and_number_of_channels_becomes_mono(
+    tmp_path: Path, rate: int, num_channels: int, subtype: str
+) -> None:
+    sound = np.repeat(0.5 * sine(440, rate=rate)[:, None], num_channels, axis=1)
+    soundfile.write(tmp_path / "a.wav", sound, rate, subtype=subtype)
+    samples = decode(tmp_path / "a.wav", sample_rate=RATE)
+    inside = slice(500, RATE - 500)
+    np.testing.assert_allclose(samples[inside], 0.5 * sine(440, rate=RATE)[inside], atol=2e-4)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "au", "flac", "aiff"])
+def test_one_sample_is_a_clip(tmp_path: Path, suffix: str) -> None:
+    soundfile.write(tmp_path / f"a.{suffix}", np.float32([0.5]), RATE, subtype="PCM_16")
+    np.testing.assert_array_equal(decode(tmp_path / f"a.{suffix}", sample_rate=RATE), np.float32([0.5]))
+
+
+def claim_samples(path: Path, num_samples: int) -> None:
+    """Write another number of samples into a FLAC's header: the last 36 bits before its MD5."""
+    content = bytearray(path.read_bytes())
+    content[21] = content[21] & 0xF0 | num_samples >> 32
+    content[22:26] = (num_samples & 0xFFFFFFFF).to_bytes(4, "big")
+    path.write_bytes(bytes(content))
+
+
+def test_a_header_that_claims_weeks_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, make_music(duration=0.5, sample_rate=RATE), RATE)
+    claim_samples(path, 2**36 - 1)
+    with pytest.raises(UndecodableError, match=r"claims 866 hours, more than one"):
+        decode(path, sample_rate=RATE)
+
+
+def test_a_header_that_claims_half_an_hour_costs_no_more_than_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, make_music(duration=0.5, sample_rate=RATE), RATE)
+    whole = decode(path, sample_rate=RATE)
+    claim_samples(path, 1800 * RATE)
+    try:
+        np.testing.assert_array_equal(decode(path, sample_rate=RATE), whole)
+    except UndecodableError as error:  # libsndfile's right too
+        assert str(error).startswith("undecodable: ")
+
+
+def test_what_goes_on_for_more_than_an_hour_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, make_music(duration=2.0, sample_rate=8000), 8000)
+    monkeypatch.setattr(audio, "MAX_DURATION", 1.5)
+    with pytest.raises(UndecodableError, match="more than"):
+        decode(path, sample_rate=8000)
+    monkeypatch.setattr(audio, "MAX_DURATION", 2.0)
+    assert len(decode(path, sample_rate=8000)) == 16000
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 5])
+def test_a_long_file_is_read_in_pieces_without_a_seam(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_channels: int
+) -> None:
+    path = tmp_path / "a.wav"
+    sound = make_music(duration=1.0, sample_rate=8000, num_channels=num_channels)
+    soundfile.write(path, sound, 8000, subtype="FLOAT")
+    whole, measured = decode_with_levels(path, sample_rate=8000)
+    monkeypatch.setattr(audio, "_READ", 1000)
+    monkeypatch.setattr(audio, "_MIX", 64)
+    pieces, again = decode_with_levels(path, sample_rate=8000)
+    np.testing.assert_array_equal(pieces, whole)
+    assert again.channel_difference == pytest.approx(measured.channel_difference)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_a_file_cut_anywhere_is_shorter_or_undecodable(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, make_music(duration=1.0, sample_rate=RATE, num_channels=2), RATE)
+    content, whole = path.read_bytes(), len(decode(path, sample_rate=RATE))
+    for cut in (1, 4, 12, 40, 44, 100, 1000, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:cut])
+        try:
+            assert len(decode(path, sample_rate=RATE)) <= whole
+        except UndecodableError as error:
+            assert str(error).startswith("undecodable: ")
+
+
+def test_levels_tell_stereo_from_mono_in_stereo(tmp_path: Path) -> None:
+    left, right = make_music(duration=0.5, sample_rate=RATE, num_channels=2).T
+    expected = np.sqrt(np.mean((left - right) ** 2) / np.mean(((left + right) / 2) ** 2))
+    for channels, difference in [
+        ([left], None),
+        ([left, left], 0.0),
+        ([left, right], expected),
+        ([left, right, (left + right) / 2], expected),  # what lies between the outermost adds nothing
+        ([left, -left], np.inf),
+        ([0 * left, 0 * left], 0.0),
+    ]:
+        soundfile.write(tmp_path / "a.wav", np.stack(channels, axis=1), RATE, subtype="FLOAT")
+        _, measured = decode_with_levels(tmp_path / "a.wav", sample_rate=RATE)
+        if difference is None:
+            assert measured.channel_difference is None
+        else:
+            assert measured.channel_difference == pytest.approx(difference, rel=1e-3)
+
+
+def test_levels_are_those_of_the_file_and_not_of_the_resampled_sound(tmp_path: Path) -> None:
+    sound = np.clip(2 * sine(100, rate=44100), -1, 1)
+    soundfile.write(tmp_path / "a.wav", sound, 44100, subtype="FLOAT")
+    _, measured = decode_with_levels(tmp_path / "a.wav", sample_rate=8000)
+    assert measured == levels(sound, sample_rate=44100)
+    assert measured.clipped_share > 0.5
 
 
 def test_a_truncated_wav_gives_what_there_is(tmp_path: Path) -> None:
@@ -128,11 +254,14 @@ def test_a_truncated_wav_gives_what_there_is(tmp_path: Path) -> None:
     ],
 )
 def test_levels_of_hand_made_clips(samples: list[float], expected: tuple[float, float]) -> None:
-    assert levels(np.float32(samples)) == pytest.approx(expected)
+    measured = levels(np.float32(samples), sample_rate=RATE)
+    assert (measured.peak, measured.clipped_share) == pytest.approx(expected)
+    assert measured.rms == pytest.approx(np.sqrt(np.mean(np.square(samples))))
+    assert measured.duration == len(samples) / RATE
 
 
 def test_a_clip_driven_too_hard_is_clipped_where_it_exceeds_full_scale() -> None:
     sound = 2 * sine(100, rate=RATE)
-    peak, clipped_share = levels(np.clip(sound, -1, 1))
-    assert peak == 1.0
-    assert clipped_share == pytest.approx(np.mean(np.abs(sound) >= 1), abs=0.001)
+    measured = levels(np.clip(sound, -1, 1), sample_rate=RATE)
+    assert measured.peak == 1.0
+    assert measured.clipped_share == pytest.approx(np.mean(np.abs(sound) >= 1), abs=0.001)

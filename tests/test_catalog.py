@@ -98,3 +98,36 @@ def test_the_same_track_twice_is_refused(raw: Path) -> None:
 def test_a_data_set_without_tracks_is_refused(raw: Path) -> None:
     with pytest.raises(GenreproError, match="holds no track"):
         catalog.build(pd.DataFrame(columns=list(datasets.IDENTITY)), raw, num_workers=1)
+
+
+def test_what_has_no_genre_is_counted_by_kind_and_left_out(raw: Path) -> None:
+    rows = identity(
+        track("a.0", "mono.wav", artist="Nina"),
+        track("a.1", "text.wav"),
+        track("a.2", None, fault="missing"),
+        track("a.3", "mono.wav", genre=None, fault="no_genre"),
+        track("a.4", "mono.wav", genre=None, fault="no_metadata"),
+        track("a.5", "mono.wav", genre=None, fault="no_metadata"),
+    )
+    table = catalog.build(rows, raw, num_workers=1)
+    assert table["track_id"].to_pylist() == ["a.0", "a.1", "a.2"]
+    assert catalog.summary(rows, table) == {
+        "num_tracks": 3,
+        "num_genres": 1,
+        "num_unknown_artist": 2,
+        "num_unknown_album": 3,
+        "num_unknown_official_split": 3,
+        "num_missing": 1,
+        "num_undecodable": 1,
+        "num_left_out_no_genre": 1,
+        "num_left_out_no_metadata": 2,
+    }
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "md5"])
+def test_a_file_is_held_against_its_published_hash(raw: Path, algorithm: str) -> None:
+    right = hashlib.new(algorithm, (raw / "mono.wav").read_bytes()).hexdigest()
+    rows = identity(track("a.0", "mono.wav"), track("a.1", "mono.wav"), track("a.2", "mono.wav"))
+    rows["checksum"] = [f"{algorithm}:{right}", f"{algorithm}:{right[::-1]}", None]
+    faults = catalog.build(rows, raw, num_workers=1)["fault"].to_pylist()
+    assert faults == [None, f"corrupt: its {algorithm} is not the published one", None]

@@ -1,11 +1,19 @@
-"""Claims about the declared GTZAN table: it holds the published lists to the byte."""
+"""Claims about GTZAN: its declared table holds the published lists to the byte, and every known copy is
+read."""
 
 import hashlib
+import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from builders import make_params
+from layouts import APPLE_DOUBLE, BROKEN_WAV, gtzan_clips, write_gtzan_tar
 
+from genrepro import catalog
+from genrepro.datasets import gtzan as audio
 from genrepro.datasets.tables import gtzan
+from genrepro.errors import GenreproError
 
 # Of the three files that Kereliuk, Sturm and Larsen published.
 PUBLISHED = {
@@ -58,3 +66,56 @@ def test_the_artists_that_sturm_counts_are_there(
 
 def test_the_opening_blues_are_all_john_lee_hooker(tracks: pd.DataFrame) -> None:
     assert set(tracks["artist"].head(12)) == {"John Lee Hooker"}
+
+
+def read(source: Path, raw: Path) -> pd.DataFrame:
+    raw.mkdir()
+    audio.acquire(params=make_params(dataset="gtzan", source=str(source)), raw=raw)
+    return audio.read_catalog(raw)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AU"])
+def test_the_tar_is_read_without_its_apple_doubles(kind: str, tmp_path: Path) -> None:
+    clips = gtzan_clips(per_side=1, duration=0.2, kind=kind)
+    broken = f"jazz/jazz.00054.{kind.lower()}"
+    raw = tmp_path / "raw"
+    identity = read(write_gtzan_tar(tmp_path / "genres.tar.gz", clips, broken=broken), raw)
+    assert {path.relative_to(raw).as_posix() for path in raw.rglob("*.*")} == {*clips, broken}
+    table = catalog.build(identity, raw, num_workers=1)
+    rows = {row["track_id"]: row for row in table.to_pylist()}
+    assert len(rows) == 1000
+    assert rows["jazz.00054"]["fault"].startswith("undecodable: ")
+    assert rows["blues.00001"]["fault"] == "missing" and rows["blues.00001"]["path"] is None
+    assert (rows["blues.00000"]["sample_rate"], rows["blues.00000"]["num_channels"]) == (22050, 1)
+    assert rows["blues.00000"]["artist"] == "John Lee Hooker"
+
+
+def test_kaggles_archive_and_folder_are_the_same(tmp_path: Path) -> None:
+    clips = gtzan_clips(per_side=1, duration=0.2)
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        for name, data in (clips | {"jazz/jazz.00054.wav": BROKEN_WAV}).items():
+            archive.writestr(f"Data/genres_original/{name}", data)
+            archive.writestr(f"__MACOSX/Data/genres_original/{name.replace('/', '/._')}", APPLE_DOUBLE)
+            archive.writestr(f"Data/images_original/{name.replace('.wav', '.png')}", b"a picture")
+    with zipfile.ZipFile(tmp_path / "archive.zip") as archive:
+        archive.extractall(tmp_path / "kaggle")
+    zipped = read(tmp_path / "archive.zip", tmp_path / "raw1")
+    assert zipped["path"].notna().sum() == 31
+    for number, part in enumerate((".", "Data", "Data/genres_original")):
+        unpacked = read(tmp_path / "kaggle" / part, tmp_path / f"raw2{number}")
+        pd.testing.assert_frame_equal(zipped, unpacked)
+
+
+def test_a_clip_in_two_formats_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "genres" / "blues").mkdir(parents=True)
+    for suffix in ("wav", "au"):
+        (tmp_path / "genres" / "blues" / f"blues.00000.{suffix}").write_bytes(b"music")
+    with pytest.raises(GenreproError, match="as both"):
+        read(tmp_path / "genres", tmp_path / "raw")
+
+
+def test_a_source_without_clips_says_what_it_should_hold(tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "song.wav").write_bytes(b"music")
+    with pytest.raises(GenreproError, match=r"blues/blues\.00000\.wav"):
+        read(tmp_path / "music", tmp_path / "raw")

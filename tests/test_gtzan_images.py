@@ -65,9 +65,9 @@ def test_a_folder_above_images_original_will_do(tmp_path: Path) -> None:
     assert acquire(tmp_path / "source", tmp_path / "raw") == EXPECTED
 
 
-def test_a_member_that_climbs_out_of_the_archive_lands_below_raw(tmp_path: Path) -> None:
+def test_a_member_that_climbs_out_of_the_archive_is_refused(tmp_path: Path) -> None:
     source = write_archive(tmp_path / "archive.zip", ("../../../blues/blues00000.png",))
-    assert list(acquire(source, tmp_path / "raw")) == ["blues/blues00000.png"]
+    assert "climbs out of the folder" in complaint(source, tmp_path / "raw")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.zip", "raw"]
 
 
@@ -95,7 +95,8 @@ def test_source_auto_says_how_to_get_the_pictures(tmp_path: Path) -> None:
 
 def test_text_named_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "archive.zip").write_text("<html>please log in</html>")
-    assert "cannot be read as a zip archive" in complaint(tmp_path / "archive.zip", tmp_path / "raw")
+    message = complaint(tmp_path / "archive.zip", tmp_path / "raw")
+    assert "neither a folder nor a zip or tar archive: it begins like an HTML page" in message
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, share: float) -> None:
     source = write_archive(tmp_path / "archive.zip", NAMES)
     whole = source.read_bytes()
     source.write_bytes(whole[: int(share * len(whole))])
-    assert "cannot be read as a zip archive" in complaint(source, tmp_path / "raw")
+    assert "is cut off or damaged" in complaint(source, tmp_path / "raw")
 
 
 @pytest.mark.parametrize("first", [45, 2000])
@@ -119,7 +120,7 @@ def test_an_archive_with_damaged_content_is_refused(tmp_path: Path, first: int) 
     start = whole.index(b"blues00000.png") + len("blues00000.png") + first - 45
     whole[start : start + 20] = bytes(255 - byte for byte in whole[start : start + 20])
     source.write_bytes(whole)
-    assert "cannot be read as a zip archive" in complaint(source, tmp_path / "raw")
+    assert "is cut off or damaged" in complaint(source, tmp_path / "raw")
 
 
 def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
@@ -131,13 +132,7 @@ def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
             whole[at + offset] |= 1
             at = whole.find(signature, at + 4)
     source.write_bytes(whole)
-    assert "cannot be read as a zip archive" in complaint(source, tmp_path / "raw")
-
-
-def test_a_member_of_absurd_size_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "archive.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("blues/blues00000.png", bytes(9_000_000))
-    assert "9000000 bytes" in complaint(tmp_path / "archive.zip", tmp_path / "raw")
+    assert "password required" in complaint(source, tmp_path / "raw")
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from builders import make_params
 
-from genrepro import audit, catalog, render, schema, splits
+from genrepro import audit, catalog, duplicates, render, schema, splits
 from genrepro.datasets import gtzan_images
 
 PAIRS = [
@@ -66,3 +66,31 @@ def test_the_artist_split_of_real_artists_is_clean(tracks: pd.DataFrame) -> None
     proof = splits.leaks(splits.assign(tracks, params=make_params().split, seed=0), tracks)
     assert proof["leaky"] == 0
     assert proof["num_test"] == pytest.approx(0.2 * 999, rel=0.15)
+
+
+def test_near_duplicates_hold_the_identical_pairs_and_others_by_one_artist(
+    real_data: Path, tmp_path: Path
+) -> None:
+    params = make_params(dataset="gtzan_images", source=str(real_data / "gtzan_images"))
+    gtzan_images.acquire(params=params, raw=tmp_path / "raw")
+    table = catalog.build(gtzan_images.read_catalog(tmp_path / "raw"), tmp_path / "raw", num_workers=2)
+    mel = tmp_path / "mel.parquet"
+    render.render(
+        table,
+        raw=tmp_path / "raw",
+        params=params.mel,
+        mel_path=mel,
+        levels_path=tmp_path / "levels.parquet",
+        num_workers=2,
+    )
+    pairs = duplicates.near_duplicates(mel, skip=frozenset(), min_similarity=0.65, num_workers=2)
+    found = {(pair.first, pair.second): pair.similarity for pair in pairs}
+    sha256 = dict(zip(table["track_id"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+    identical = [pair for pair in found if sha256[pair[0]] == sha256[pair[1]]]
+    assert [first for first, _ in identical] == PAIRS
+    assert [found[pair] for pair in identical] == pytest.approx([1.0] * 14)
+    # Every further pair is of one artist, by tables that the fingerprint knows nothing of (docs/DUPLICATES.md).
+    artist = dict(zip(table["track_id"].to_pylist(), table["artist"].to_pylist(), strict=True))
+    further = found.keys() - set(identical)
+    assert len(further) >= 30
+    assert all(artist[first] == artist[second] is not None for first, second in further)

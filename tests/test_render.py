@@ -1,11 +1,14 @@
-"""Claims about rendering: the workers change no byte, no track disappears, half a table is never seen."""
+"""Claims about rendering: workers and kills change no byte, no track disappears, nothing is done twice."""
 
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +17,8 @@ import pytest
 import soundfile
 from builders import ROOT, make_catalog, make_mel_params, make_music
 
-from genrepro import audio, mel, render, schema
+from genrepro import audio, engines, files, journal, mel, numerics, render, schema
+from genrepro.errors import GenreproError
 
 NUM_TRACKS = 18  # three chunks of work
 UNDECODABLE, DECLARED = "a.00005", "a.00011"
@@ -30,7 +34,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def catalog() -> pa.Table:
+def catalog(raw: Path) -> pa.Table:
     names = [f"a.{number:05d}" for number in range(NUM_TRACKS)]
     return make_catalog(
         [
@@ -38,6 +42,7 @@ def catalog() -> pa.Table:
                 "track_id": name,
                 "genre": "a",
                 "path": f"{name}.wav",
+                "sha256": files.sha256(raw / f"{name}.wav"),
                 "fault": "declared" if name == DECLARED else None,
             }
             for name in names
@@ -45,27 +50,28 @@ def catalog() -> pa.Table:
     )
 
 
-def rendered(raw: Path, folder: Path, *, num_workers: int = 1) -> dict[str, bytes]:
+def rendered(
+    raw: Path, folder: Path, *, table: pa.Table | None = None, n_mels: int = 16, **changes: Any
+) -> dict[str, bytes]:
+    folder.mkdir(exist_ok=True)
     render.render(
-        catalog(),
+        catalog(raw) if table is None else table,
         raw=raw,
-        params=make_mel_params(),
+        params=make_mel_params(n_mels=n_mels),
         mel_path=folder / "mel.parquet",
         levels_path=folder / "levels.parquet",
-        num_workers=num_workers,
+        **{"num_workers": 1, **changes},
     )
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_number_of_workers_changes_no_byte(raw: Path, tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
     assert rendered(raw, tmp_path / "one") == rendered(raw, tmp_path / "two", num_workers=2)
 
 
 def test_every_track_keeps_its_row_in_order(raw: Path, tmp_path: Path) -> None:
     rendered(raw, tmp_path)
-    expected = catalog()["track_id"]
+    expected = catalog(raw)["track_id"]
     assert pq.read_table(tmp_path / "mel.parquet")["track_id"].equals(expected)
     assert pq.read_table(tmp_path / "levels.parquet")["track_id"].equals(expected)
 
@@ -90,8 +96,9 @@ def test_a_row_holds_the_tracks_spectrogram_and_levels(raw: Path, tmp_path: Path
     assert (row["num_frames"], row["num_mels"], row["fault"]) == (*expected.shape, None)
     np.testing.assert_array_equal(np.frombuffer(row["mel"], "<f2").reshape(expected.shape), expected)
     level = pq.read_table(tmp_path / "levels.parquet").to_pylist()[17]
+    expected_levels = dataclasses.asdict(audio.levels(samples, sample_rate=8000))
+    assert level == {"track_id": "a.00017", **expected_levels}
     assert level["duration"] == 0.5
-    assert (level["peak"], level["clipped_share"]) == audio.levels(samples)
 
 
 def test_the_table_says_how_it_was_made(raw: Path, tmp_path: Path) -> None:
@@ -113,32 +120,229 @@ def test_a_picture_that_is_no_spectrogram_keeps_its_row(tmp_path: Path) -> None:
     [row] = pq.read_table(tmp_path / "mel.parquet").to_pylist()
     assert row["fault"].startswith("not_a_spectrogram: not readable as a picture")
     [level] = pq.read_table(tmp_path / "levels.parquet").to_pylist()
-    assert level == {"track_id": "a.0", "duration": None, "peak": None, "clipped_share": None}
+    assert level == {**dict.fromkeys(schema.LEVELS.names), "track_id": "a.0"}
 
 
-def test_killed_halfway_leaves_no_table_and_starts_again(raw: Path, tmp_path: Path) -> None:
-    (tmp_path / "raw").mkdir()
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of files that this process decodes, as it does."""
+    names: list[str] = []
+    decode = audio.decode_with_levels
+
+    def spy(path: Path, *, sample_rate: int) -> tuple[np.ndarray, audio.Levels]:
+        names.append(path.stem)
+        return decode(path, sample_rate=sample_rate)
+
+    monkeypatch.setattr(audio, "decode_with_levels", spy)
+    return names
+
+
+def tracks(start: int, stop: int) -> list[str]:
+    """Names of the tracks that are decoded when a range is rendered."""
+    names = [f"a.{number:05d}" for number in range(start, stop)]
+    return [name for name in names if name != DECLARED]
+
+
+@pytest.fixture(scope="module")
+def killed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a renderer was killed with eight of eighteen tracks finished.
+
+    A named pipe that nobody writes to stands in for a file, so that rendering waits there for ever.
+    """
+    folder = tmp_path_factory.mktemp("killed")
+    copy, out = folder / "raw", folder / "out"
+    copy.mkdir()
     for path in raw.iterdir():
-        (tmp_path / "raw" / path.name).symlink_to(path)
-    stuck = tmp_path / "raw" / "a.00012.wav"
+        (copy / path.name).symlink_to(path)
+    stuck = copy / "a.00012.wav"
     stuck.unlink()
-    os.mkfifo(stuck)  # nobody writes to it, so that rendering waits here for ever: surely halfway
+    os.mkfifo(stuck)
     script = (
-        "import sys; from pathlib import Path; import test_render\n"
-        "test_render.rendered(Path(sys.argv[1], 'raw'), Path(sys.argv[1], 'out'))\n"
+        "import sys, conftest; from pathlib import Path; import test_render\n"
+        "raw, whole, out = map(Path, sys.argv[1:])\n"
+        "test_render.rendered(raw, out, table=test_render.catalog(whole))\n"
     )
-    (tmp_path / "out").mkdir()
     paths = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
     with subprocess.Popen(
-        [sys.executable, "-c", script, tmp_path], env={**os.environ, "PYTHONPATH": paths}
+        [sys.executable, "-c", script, copy, raw, out], env={**os.environ, "PYTHONPATH": paths}
     ) as renderer:
-        while not list((tmp_path / "out").glob("mel.parquet*")) and renderer.poll() is None:
-            time.sleep(0.05)
+        while not list(out.glob("mel.partial/*.arrow")) and renderer.poll() is None:
+            time.sleep(0.02)
         renderer.send_signal(signal.SIGKILL)
     assert renderer.returncode == -signal.SIGKILL
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mel.parquet.partial"]
+    return out
 
-    stuck.unlink()
-    stuck.symlink_to(raw / "a.00012.wav")
-    (tmp_path / "whole").mkdir()
-    assert rendered(tmp_path / "raw", tmp_path / "out") == rendered(raw, tmp_path / "whole")
+
+@pytest.fixture
+def interrupted(killed: Path, tmp_path: Path) -> Path:
+    """A copy of that folder."""
+    return shutil.copytree(killed, tmp_path / "out")
+
+
+def test_killed_halfway_leaves_no_table_and_does_the_rest_alone(
+    interrupted: Path, raw: Path, tmp_path: Path, decoded: list[str]
+) -> None:
+    assert not {"mel.parquet", "levels.parquet"} & {path.name for path in interrupted.iterdir()}
+    resumed = rendered(raw, interrupted)
+    assert decoded == tracks(8, NUM_TRACKS)
+    assert resumed == rendered(raw, tmp_path / "whole")
+
+
+def test_the_number_of_tracks_that_were_already_rendered_is_told(interrupted: Path, raw: Path) -> None:
+    arguments = {
+        "raw": raw,
+        "params": make_mel_params(),
+        "mel_path": interrupted / "mel.parquet",
+        "levels_path": interrupted / "levels.parquet",
+        "num_workers": 1,
+    }
+    assert render.render(catalog(raw), **arguments) == 8
+    assert render.render(catalog(raw), **arguments) == 0  # nothing is kept beside finished tables
+
+
+@pytest.mark.parametrize("change", ["parameter", "file", "fault", "library", "code", "arithmetic"])
+def test_what_another_cause_has_rendered_is_done_again(
+    interrupted: Path, raw: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    table, expected, n_mels = catalog(raw), tracks(0, NUM_TRACKS), 16
+    rows = table.to_pylist()
+    if change == "parameter":
+        n_mels = 17
+    elif change == "file":
+        rows[0]["sha256"] = "of other content"
+    elif change == "fault":
+        rows[0]["fault"], expected = "found since", tracks(1, NUM_TRACKS)
+    else:
+        key = {"library": "soxr", "code": "code", "arithmetic": "arithmetic"}[change]
+        other = {**journal.identity(), key: "other"}
+        monkeypatch.setattr(journal, "identity", lambda: other)
+    rendered(raw, interrupted, table=make_catalog(rows), n_mels=n_mels)
+    assert decoded == expected
+
+
+@pytest.mark.parametrize("kept", [0, 100, -1], ids=["nothing", "its beginning", "all but a byte"])
+def test_a_damaged_part_is_done_again(
+    interrupted: Path, raw: Path, tmp_path: Path, decoded: list[str], kept: int
+) -> None:
+    [part] = interrupted.glob("mel.partial/*.arrow")
+    part.write_bytes(part.read_bytes()[:kept])
+    assert rendered(raw, interrupted) == rendered(raw, tmp_path / "whole")
+    assert decoded[: NUM_TRACKS - 1] == tracks(0, NUM_TRACKS)
+
+
+def test_a_code_change_is_seen_in_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal.inspect, "getsource", lambda module: f"another {module.__name__}")
+    assert journal.identity.__wrapped__()["code"] != journal.identity()["code"]
+
+
+def test_a_file_that_is_gone_is_no_fault_of_the_track(raw: Path, tmp_path: Path) -> None:
+    table = make_catalog([{"track_id": "a.0", "genre": "a", "path": "gone.wav"}])
+    with pytest.raises(GenreproError, match=r"gone\.wav of the catalog is missing"):
+        rendered(raw, tmp_path / "out", table=table)
+
+
+def test_an_error_in_a_worker_process_is_one_sentence_too(raw: Path, tmp_path: Path) -> None:
+    table = make_catalog([{"track_id": "a.0", "genre": "a", "path": "gone.wav"}])
+    with pytest.raises(GenreproError, match=r"gone\.wav of the catalog is missing"):
+        rendered(raw, tmp_path / "out", table=table, num_workers=2)
+
+
+def test_a_catalog_without_tracks_gives_empty_tables(raw: Path, tmp_path: Path) -> None:
+    rendered(raw, tmp_path / "out", table=make_catalog([]))
+    assert pq.read_table(tmp_path / "out" / "mel.parquet").num_rows == 0
+
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=sys.argv[1]
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module", params=["pinned", "unpinned"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A Dask cluster of two worker processes that run in a folder of their own; its address."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "cluster.py").write_text(CLUSTER)
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    if request.param == "unpinned":
+        env.pop("NPY_DISABLE_CPU_FEATURES")
+    with subprocess.Popen(
+        [sys.executable, "cluster.py", folder],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout and process.stdin
+        yield request.param, process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def test_a_dask_cluster_gives_the_same_bytes_or_says_why_not(
+    cluster: tuple[str, str], raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, address = cluster
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+    monkeypatch.chdir(raw.parent)
+    relative = raw.relative_to(raw.parent)
+    if kind == "unpinned":
+        with pytest.raises(GenreproError, match=r"arithmetic: native, here pinned.*genrepro\.numerics"):
+            rendered(relative, tmp_path / "dask", backend="dask")
+    else:
+        there = rendered(relative, tmp_path / "dask", backend="dask")
+        assert there == rendered(raw, tmp_path / "here", num_workers=2)
+
+
+@pytest.mark.parametrize(
+    ("backend", "address", "sentence"),
+    [
+        ("slurm", None, "'slurm' is unknown: choose loky, dask, ray"),
+        ("dask", None, "export DASK_SCHEDULER_ADDRESS=tcp://host:8786"),
+        (
+            "dask",
+            "tcp://127.0.0.1:9",
+            "No Dask scheduler answers at DASK_SCHEDULER_ADDRESS=tcp://127.0.0.1:9",
+        ),
+        ("ray", None, "export RAY_ADDRESS=host:6379"),
+        ("ray", "127.0.0.1:9", "needs `pip install ray`"),
+    ],
+)
+def test_an_engine_that_cannot_be_used_says_so_in_a_sentence(
+    raw: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    address: str | None,
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(engines, "_PATIENCE", 0.5)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for variable in ("DASK_SCHEDULER_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.delenv(variable, raising=False)
+        if address is not None:
+            monkeypatch.setenv(variable, address)
+    with pytest.raises(GenreproError) as caught:
+        rendered(raw, tmp_path / "out", backend=backend)
+    assert sentence in str(caught.value)
+
+
+def test_the_printed_variables_pin_a_process() -> None:
+    clean = {name: value for name, value in os.environ.items() if name not in numerics._PINNED}
+    script = (
+        'eval "$({0} -m genrepro.numerics)"; {0} -c "from genrepro.numerics import pinned; print(pinned())"'
+    )
+    done = subprocess.run(
+        ["sh", "-c", script.format(sys.executable)],
+        env={**clean, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"

@@ -47,13 +47,19 @@ def pin() -> None:
     os.environ.update(_PINNED)
 
 
+def pinned() -> bool:
+    """Whether this process computes as `pin` asks; for a worker that something else has started."""
+    return all(os.environ.get(name) == value for name, value in _PINNED.items())
+
+
 def use_torch(seed: int) -> None:
     """Make torch deterministic: kernels, thread count and the global generator (weights, dropout)."""
     import torch
 
     if os.environ.get("GENREPRO_NATIVE") != "1":
         torch.set_num_threads(NUM_THREADS)
-    torch.use_deterministic_algorithms(True, warn_only=False)
+    # The same switch as use_deterministic_algorithms(True), which also imports the compiler: 1.4 s a stage.
+    torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed)
 
@@ -66,3 +72,9 @@ def num_workers() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1  # macOS has no affinity
+
+
+if (
+    __name__ == "__main__"
+):  # for the shell that starts a cluster's workers: eval "$(python -m genrepro.numerics)"
+    print("\n".join(f"export {name}='{value}'" for name, value in _PINNED.items()))

@@ -12,10 +12,33 @@ from typing import Any, Literal
 from genrepro.errors import GenreproError
 from genrepro.sections import Section, build
 
-DATASETS = ("synthetic", "gtzan_images")
+DATASETS = (
+    "synthetic",
+    "gtzan",
+    "gtzan_images",
+    "fma_mini",
+    "fma_small",
+    "fma_medium",
+    "fma_large",
+    "folder",
+)
 MODELS = ("cnn",)
 STRATEGIES = ("artist", "official", "stratified", "random", "segment")
-EXCLUDABLE = ("missing", "undecodable", "silent", "short", "clipped", "contradicting_label", "duplicate")
+FINDINGS = (
+    "missing",
+    "undecodable",
+    "corrupt",
+    "declared",
+    "silent",
+    "short",
+    "truncated",
+    "clipped",
+    "odd_sample_rate",
+    "mono_in_stereo",
+    "duplicate",
+    "near_duplicate",
+    "contradicting_label",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,15 +95,20 @@ class Audit(Section):
     """dB of full scale; a clip whose peak stays below is `silent`."""
     clipped_share: float
     """Share of samples in runs at full scale from which a clip is `clipped`."""
+    min_similarity: float
+    """Of two aligned spectrograms from which they are one recording, a `near_duplicate`; 1: nearly never."""
     exclude: tuple[str, ...]
     """Findings that keep a track out of every split."""
+    on_fault: Literal["exclude", "fail"]
+    """What an excluding finding does: keep the track out, or end the stage."""
 
     def __post_init__(self) -> None:
         self._check("short_share", holds=0 <= self.short_share < 1, must="lie in 0 .. 1")
         self._check("silence_db", holds=self.silence_db < 0, must="be below 0")
         self._check("clipped_share", holds=0 < self.clipped_share <= 1, must="lie in 0 .. 1")
-        unknown = set(self.exclude) - set(EXCLUDABLE)
-        self._check("exclude", holds=not unknown, must=f"name only {', '.join(EXCLUDABLE)}")
+        self._check("min_similarity", holds=0 < self.min_similarity <= 1, must="lie in 0 .. 1")
+        unknown = set(self.exclude) - set(FINDINGS)
+        self._check("exclude", holds=not unknown, must=f"name only {', '.join(FINDINGS)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

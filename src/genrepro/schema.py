@@ -44,13 +44,17 @@ MEL = pa.schema(
     ]
 )
 
-# What only the decoded samples can tell; all null for a data set of pictures.
+# What only the decoded samples can tell, of the mean of the channels at the file's own rate; all null for a
+# data set of pictures.
 LEVELS = pa.schema(
     [
         pa.field("track_id", pa.string(), nullable=False),
         pa.field("duration", pa.float64()),  # s, decoded
         pa.field("peak", pa.float64()),  # largest absolute sample, 1 = full scale
         pa.field("clipped_share", pa.float64()),  # of the samples, in runs at the peak of at least two
+        pa.field("rms", pa.float64()),  # root mean square, 1 = full scale
+        # rms between the channels over `rms`: 0 is mono in stereo, infinite where they cancel, null is mono
+        pa.field("channel_difference", pa.float64()),
     ]
 )
 

@@ -1,12 +1,44 @@
-"""The parameter ``source``.
-
-A local archive or folder, found from the working tree or from the user's repository.
-"""
+"""The parameter ``source``: what the data set declares, a URL, or an archive or folder on this machine."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from genrepro.errors import GenreproError
+from genrepro.fetch import Remote, fetch, remote_of
+
+
+def is_url(source: str) -> bool:
+    """Whether ``source`` is fetched over the network."""
+    return source.startswith(("http://", "https://"))
+
+
+def obtain(source: str, remotes: Iterable[Remote]) -> Path:
+    """The one archive or folder that a data set is read from.
+
+    Parameters
+    ----------
+    source : str
+        ``auto``, a URL, or a path.
+    remotes : iterable of Remote
+        What ``auto`` means: honest copies of one collection, the first that can be fetched is taken.
+
+    Raises
+    ------
+    GenreproError
+        If it does not exist, or no copy can be fetched: one sentence with the reason of each.
+    """
+    if is_url(source):
+        return fetch(remote_of(source))
+    if source != "auto":
+        return resolve(source)
+    reasons = []
+    for remote in remotes:
+        try:
+            return fetch(remote)
+        except GenreproError as error:
+            reasons.append(str(error).rstrip("."))
+    raise GenreproError("; ".join(reasons) + ".")
 
 
 def resolve(source: str) -> Path:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from genrepro.errors import GenreproError
+from genrepro.overlap import artist_key, num_shared
 from genrepro.params import Split
 from genrepro.streams import integer
 
@@ -93,7 +94,7 @@ def leaks(split: pd.DataFrame, tracks: pd.DataFrame) -> dict[str, int | float]:
     table["artist"] = table["artist"].map(artist_key)
     by_side = {side: int(table.loc[table["split"] == side, "track_id"].nunique()) for side in SIDES}
     shared = {
-        f"shared_{plural}": _num_shared(table, column)
+        f"shared_{plural}": num_shared(table, column)
         for plural, column in (
             ("artists", "artist"),
             ("duplicates", "duplicate_group"),
@@ -108,14 +109,6 @@ def leaks(split: pd.DataFrame, tracks: pd.DataFrame) -> dict[str, int | float]:
         "unknown_artist_share": round(float(unique["artist"].isna().mean()), 6),
         "leaky": int(any(shared.values())),
     }
-
-
-def artist_key(artist: object) -> str | None:
-    """An artist's name as it is compared: case and white space do not make another artist.
-
-    Null stays null.
-    """
-    return " ".join(artist.casefold().split()) if isinstance(artist, str) else None
 
 
 def groups(tracks: pd.DataFrame) -> np.ndarray:
@@ -237,11 +230,6 @@ _STRATEGIES: dict[str, Callable[[pd.DataFrame, Split, int], pd.DataFrame]] = {
     "random": _random,
     "segment": _segment,
 }
-
-
-def _num_shared(table: pd.DataFrame, column: str) -> int:
-    sides = table.dropna(subset=[column]).groupby(column)["split"].nunique()
-    return int((sides > 1).sum())
 
 
 def _check_genres(split: pd.DataFrame, tracks: pd.DataFrame) -> None:

@@ -8,14 +8,11 @@ for an account, so there is no remote: ``source`` names the downloaded archive (
 """
 
 import re
-import shutil
-import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
 
+from genrepro import archives
 from genrepro.datasets import IDENTITY
 from genrepro.datasets.tables import gtzan
 from genrepro.errors import GenreproError
@@ -29,7 +26,6 @@ FAULTS = {
 }
 
 _PICTURE = re.compile(rf"({'|'.join(gtzan.GENRES)})/\1(\d{{5}})\.png")
-_MAX_BYTES = 8_000_000  # of one picture; the real ones have about 70 000
 
 
 def acquire(*, params: Params, raw: Path) -> None:
@@ -38,7 +34,7 @@ def acquire(*, params: Params, raw: Path) -> None:
     Raises
     ------
     GenreproError
-        If the source is ``auto``, missing, no zip archive, or holds no such picture, or the same one twice.
+        If the source is ``auto``, missing, no archive, or holds no such picture, or the same one twice.
     """
     if params.source == "auto":
         raise GenreproError(
@@ -46,10 +42,11 @@ def acquire(*, params: Params, raw: Path) -> None:
             "andradaolteanu/gtzan-dataset-music-genre-classification and pass -S source=<archive or folder>."
         )
     source = resolve(params.source)
-    if source.is_dir():
-        _copy_folder(source, raw)
-    else:
-        _copy_archive(source, raw)
+    if not archives.extract(source, into=raw, place=_place):
+        raise GenreproError(
+            f"{source} holds no picture named <genre>/<genre>NNNNN.png (blues/blues00000.png): "
+            "name Kaggle's archive, or its folder images_original."
+        )
 
 
 def read_catalog(raw: Path) -> pd.DataFrame:
@@ -70,45 +67,6 @@ def read_catalog(raw: Path) -> pd.DataFrame:
     return table[list(IDENTITY)]
 
 
-def _copy_folder(source: Path, raw: Path) -> None:
-    found = _unique(
-        {path: path.relative_to(source.parent).as_posix() for path in sorted(source.rglob("*.png"))}, source
-    )
-    for target, path in found.items():
-        (raw / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, raw / target)
-
-
-def _copy_archive(source: Path, raw: Path) -> None:
-    # Names are matched, never followed: a member lands only at a path that this module composed.
-    try:
-        with zipfile.ZipFile(source) as archive:
-            found = _unique({member: member.filename for member in archive.infolist()}, source)
-            for target, member in found.items():
-                if member.file_size > _MAX_BYTES:
-                    raise GenreproError(
-                        f"{source}: {member.filename} has {member.file_size} bytes, no such picture."
-                    )
-                (raw / target).parent.mkdir(parents=True, exist_ok=True)
-                (raw / target).write_bytes(archive.read(member))
-    # RuntimeError: a password, or a compression that Python does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise GenreproError(f"{source} cannot be read as a zip archive: {error}.") from error
-
-
-def _unique(names: dict[Any, str], source: Path) -> dict[str, Any]:
-    """Pictures by their place below raw/, from what holds each and its name in the source."""
-    found: dict[str, Any] = {}
-    for holder, name in names.items():
-        match = _PICTURE.fullmatch("/".join(PurePosixPath(name).parts[-2:]))
-        if not match:
-            continue
-        if match.group() in found:
-            raise GenreproError(f"{source} holds {match.group()} twice: name the folder that is meant.")
-        found[match.group()] = holder
-    if not found:
-        raise GenreproError(
-            f"{source} holds no picture named <genre>/<genre>NNNNN.png (blues/blues00000.png): "
-            "name Kaggle's archive, or its folder images_original."
-        )
-    return found
+def _place(name: PurePosixPath) -> str | None:
+    match = _PICTURE.fullmatch("/".join(name.parts[-2:]))
+    return match.group() if match else None
