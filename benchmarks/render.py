@@ -3,10 +3,10 @@
     python benchmarks/render.py              under four minutes; --rounds, --wav, --mp3, --tracks for less
 
 The recipe is joblib over librosa.load, melspectrogram, power_to_db and np.save, in processes without our
-pins: once with the BLAS threads that every process starts by default, one a core in each worker, and once with
-joblib's own limit on them. Music is composed by genrepro: 30 s WAV at 22 050 Hz mono, and the same as MP3 at
-44 100 Hz stereo. Every contestant is a process of its own that has rendered a few clips before, so that
-workers run, librosa is imported and the files lie in the page cache; then all take turns, and ratios are
+pins: once with the BLAS threads that a process starts by default, as many as cores in each worker, and once
+with joblib's own limit on them. Music is composed by genrepro: 30 s WAV at 22 050 Hz mono, and the same as
+MP3 at 44 100 Hz stereo. Every contestant is a process of its own that has rendered a few clips before, so
+that workers run, librosa is imported and the files lie in the page cache; then all take turns, and ratios are
 medians over the rounds. Ours ends with mel.parquet and levels.parquet, the recipe with a .npy for each clip.
 """
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import librosa
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from builders import make_params
 
-from genrepro import audit, catalog, duplicates, render, schema, splits
+from genrepro import audio, audit, catalog, duplicates, mel, render, schema, splits
 from genrepro.datasets import gtzan_images
 
 PAIRS = [
@@ -89,8 +91,39 @@ def test_near_duplicates_hold_the_identical_pairs_and_others_by_one_artist(
     identical = [pair for pair in found if sha256[pair[0]] == sha256[pair[1]]]
     assert [first for first, _ in identical] == PAIRS
     assert [found[pair] for pair in identical] == pytest.approx([1.0] * 14)
-    # Every further pair is of one artist, by tables that the fingerprint knows nothing of (docs/DUPLICATES.md).
+    # Every further pair is of one artist, which the fingerprint does not know (docs/DUPLICATES.md).
     artist = dict(zip(table["track_id"].to_pylist(), table["artist"].to_pylist(), strict=True))
     further = found.keys() - set(identical)
     assert len(further) >= 30
     assert all(artist[first] == artist[second] is not None for first, second in further)
+
+
+REAL_CLIPS = [
+    "147793__setuniman__sweet-waltz-0i-22mi.ogg",
+    "442789__lena-orsa__happy-music-pistachio-ice-cream-ragtime.ogg",
+    "Hungarian_Dance_number_5_-_Allegro_in_F_sharp_minor__string_orchestra_.ogg",
+    "Karissa_Hobbs_-_Lets_Go_Fishin.ogg",
+    "Kevin_MacLeod_-_Vibe_Ace.ogg",
+    "admiralbob77_-_Choice_-_Drum-bass.ogg",
+    "sorohanro_-_solo-trumpet-06.ogg",
+]
+
+
+@pytest.mark.parametrize("name", REAL_CLIPS)
+def test_real_music_renders_as_librosa_renders_it(real_data: Path, name: str) -> None:
+    params = make_params().mel
+    path = real_data / "audio" / name
+    samples, _ = librosa.load(path, sr=params.sample_rate)
+    decoded = audio.decode(path, sample_rate=params.sample_rate)
+    np.testing.assert_allclose(decoded, samples, atol=1e-5)
+    power = librosa.feature.melspectrogram(
+        y=decoded,
+        sr=params.sample_rate,
+        n_fft=params.n_fft,
+        hop_length=params.hop_length,
+        n_mels=params.n_mels,
+        fmin=params.fmin,
+        fmax=params.fmax,
+    )
+    expected = librosa.power_to_db(power, ref=np.max, top_db=params.top_db).T
+    np.testing.assert_allclose(mel.log_mel(decoded, params=params), expected, rtol=0, atol=1e-3)

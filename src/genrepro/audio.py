@@ -179,8 +179,6 @@ def _energy(samples: np.ndarray) -> float:
 def _clipped_share(samples: np.ndarray, peak: float) -> float:
     if peak < 1 - 2 / 32768:
         return 0.0
-    at_peak = np.abs(samples) >= peak - 1 / 32768
-    beside = np.zeros_like(at_peak)
-    beside[1:] |= at_peak[:-1]
-    beside[:-1] |= at_peak[1:]
-    return float(np.mean(at_peak & beside))
+    neighbours = np.diff(np.flatnonzero(np.abs(samples) >= peak - 1 / 32768)) == 1
+    beside = np.append(neighbours, False) | np.insert(neighbours, 0, False)
+    return float(np.count_nonzero(beside) / len(samples))

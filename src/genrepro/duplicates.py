@@ -31,7 +31,7 @@ MIN_SHARE = 0.6  # of the shorter track: enough where that is less
 SHORTEST_OVERLAP = 2.0  # s; below it, only equal content is a duplicate
 # Share by which a copy may run faster or slower: turntables and tapes of old compilations.
 MAX_DRIFT = 0.016
-PROMISING = 0.3  # correlation below which no other speed is tried: other pieces reach 0.1, slow copies 0.45
+PROMISING = 0.3  # correlation below which a place is not looked at: other music reaches 0.1, slow copies 0.45
 SEGMENT = 3.0  # s; must agree by itself
 QUIET = 0.05  # share of a track's mean contrast below which a segment says nothing
 _TRACKS_AT_A_TIME = 1000  # whose votes are counted together: bounds memory
@@ -140,8 +140,7 @@ def compare(first: np.ndarray, second: np.ndarray, *, rate: float) -> tuple[floa
     -------
     similarity : float
         Mean of the correlation over the whole overlap and over its worst `SEGMENT`: a copy agrees everywhere,
-        two pieces over one loop only as long as they play no more than the loop. 0 where they overlap too
-        little or hold nothing to compare.
+        two pieces over one loop only as long as they play no more than the loop. 0 where nothing fits.
     offset, overlap : float
         s; as in `Pair`.
     """
@@ -158,8 +157,6 @@ def compare(first: np.ndarray, second: np.ndarray, *, rate: float) -> tuple[floa
             whole, worst = _correlations(one[frames[inside]], other[read[inside]], length=SEGMENT * rate)
             if whole > best:
                 best, similarity, at, overlap = whole, (whole + worst) / 2, shift, common
-            if drift == 0 and whole < PROMISING:
-                break
     return max(0.0, similarity), at / rate, overlap / rate
 
 
@@ -227,7 +224,7 @@ def _rank(groups: np.ndarray) -> np.ndarray:
 
 
 def _best_shifts(first: np.ndarray, second: np.ndarray, *, rate: float) -> list[int]:
-    """Shifts in frames, `NUM_SHIFTS` at most, at which enough of both overlaps and correlates best."""
+    """Shifts in frames, `NUM_SHIFTS` at most, at which enough of both overlaps and most of it correlates."""
     from scipy import fft
 
     shorter = min(len(first), len(second))
@@ -238,16 +235,17 @@ def _best_shifts(first: np.ndarray, second: np.ndarray, *, rate: float) -> list[
     if not len(shifts):
         return []
     size = fft.next_fast_len(len(first) + len(second), real=True)
-    one, other = (fft.rfft(cells.astype(np.float32), size, axis=0) for cells in (first, second))
+    one, other = (fft.rfft(cells.T.astype(np.float32, order="C"), size) for cells in (first, second))
     # Summed over the bands before the transform back: one inverse transform instead of 64.
-    product = fft.irfft((one * other.conj()).sum(axis=1), size)[shifts]
+    product = fft.irfft(np.einsum("bf,bf->f", one, other.conj()), size)[shifts]
     energy, energy_other = (
         np.concatenate([[0.0], np.cumsum(np.square(cells, dtype=np.float64).sum(axis=1))])
         for cells in (first, second)
     )
     both = (energy[end] - energy[begin]) * (energy_other[end - shifts] - energy_other[begin - shifts])
     correlation = np.where(both > 0, product / np.sqrt(np.maximum(both, 1)), 0)
-    return shifts[np.argsort(-correlation, kind="stable")[:NUM_SHIFTS]].tolist()
+    best = np.argsort(-correlation, kind="stable")[:NUM_SHIFTS]
+    return shifts[best[correlation[best] >= PROMISING]].tolist()
 
 
 def _correlations(one: np.ndarray, other: np.ndarray, *, length: float) -> tuple[float, float]:

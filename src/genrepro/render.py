@@ -77,7 +77,7 @@ def render(
     transform = None if of_pictures or not missing else mel.transform(params)
     finished = _in_parallel(missing, raw.resolve(), transform, backend=backend, num_workers=num_workers)
     schema = with_mel_description(description)
-    levels: list[pa.Table] = []
+    levels: list[dict] = []
 
     def tables() -> Iterator[pa.Table]:
         from tqdm import tqdm
@@ -91,13 +91,14 @@ def render(
                     raise GenreproError(
                         f"{path} is not there though {host} wrote it: workers must share the file system."
                     )
-                levels.append(table.select(LEVELS.names))
+                # As values: a slice of the table would keep the spectrograms beside it in memory.
+                levels.extend(table.select(LEVELS.names).to_pylist())
                 yield table.select(MEL.names).cast(schema)
 
     # The small table is renamed last: where levels.parquet is new, mel.parquet is complete.
     with replacing(levels_path) as partial:
         write_parquet(mel_path, tables(), schema)
-        write_parquet(partial, levels, LEVELS)
+        write_parquet(partial, [pa.Table.from_pylist(levels, schema=LEVELS)], LEVELS)
     shutil.rmtree(folder)
     return num_done
 
