@@ -44,6 +44,7 @@ def main() -> None:
         )
         for kind in ("wav", "mp3"):
             figures |= throughput(Path(folder, kind), rounds=wanted.rounds)
+        figures["machine_scaling"] = machine_scaling(wanted.rounds)
         kernel = subprocess.run(
             [sys.executable, __file__, "kernel", folder], check=True, capture_output=True, text=True
         )
@@ -67,6 +68,7 @@ def main() -> None:
         ("scaling", f"ours, {NUM_CORES} workers over one"),
     ):
         print(f"{label:<44}{figures[f'wav_{name}']:>8.2f}{figures[f'mp3_{name}']:>8.2f}")
+    print(f"bare FFTs, {NUM_CORES} processes over one: {figures['machine_scaling']:.2f}")
     print(f"kernel / its bare FFTs: {figures['kernel_over_ffts']:.2f}")
     print(f"peak memory of {wanted.tracks} tracks / of {wanted.tracks // 10}: {figures['memory_ratio']:.3f}")
     minutes = figures["fma_large_16_cores_min"]
@@ -74,6 +76,26 @@ def main() -> None:
     ratios = [name for name in figures if any(word in name for word in ("ratio", "scaling", "over"))]
     ordered = [*ratios, *(name for name in figures if name not in ratios)]
     print(json.dumps({**{name: round(figures[name], 4) for name in ordered}, "machine": machine()}))
+
+
+def machine_scaling(rounds: int) -> float:
+    """What all cores do of bare FFTs over what one does: more than that no renderer can gain here."""
+
+    def transforms(num_processes: int) -> int:
+        command = [sys.executable, __file__, "spin"]
+        children = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(num_processes)
+        ]
+        for child in children:
+            assert child.stdout
+            child.stdout.readline()  # libraries are loaded
+        for child in children:
+            assert child.stdin
+            print("go", file=child.stdin, flush=True)
+        return sum(int(child.communicate()[0]) for child in children)
+
+    return statistics.median(transforms(NUM_CORES) / transforms(1) for _ in range(rounds))
 
 
 def throughput(folder: Path, *, rounds: int) -> dict[str, float]:
@@ -280,6 +302,24 @@ def answer(work: Callable[[], object]) -> None:
         print(time.perf_counter() - start, flush=True)
 
 
+def spin() -> None:
+    """For a second, transform a block over and over; then say how often."""
+    import stages  # noqa: F401 - pins
+
+    import numpy as np
+    import scipy.fft
+
+    block = np.ones((64, 2048), np.float32)
+    scipy.fft.rfft(block)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    count, end = 0, time.perf_counter() + 1
+    while time.perf_counter() < end:
+        scipy.fft.rfft(block)
+        count += 1
+    print(count)
+
+
 def kernel(folder: str) -> None:
     """Median ratio of the log-mel transform to the FFTs in it, in processor time: it has one thread."""
     import stages  # noqa: F401 - pins
@@ -319,6 +359,7 @@ CHILDREN = {
     "limited": limited,
     "tracks": tracks,
     "kernel": kernel,
+    "spin": spin,
 }
 
 if __name__ == "__main__":

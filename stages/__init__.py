@@ -18,7 +18,7 @@ from genrepro.numerics import pin
 
 pin()
 
-# The disk, the user's share of it, one file's limit, a disk that takes nothing, a file where a folder must be.
+# No room on the disk, in the user's share or in a file; a read-only disk; a file where a folder must be.
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
 

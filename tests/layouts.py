@@ -43,7 +43,7 @@ def make_audio(*, seed: int, duration: float, kind: str = "WAV", num_channels: i
 
 
 def gtzan_clips(*, per_side: int, duration: float, kind: str = "WAV") -> dict[str, bytes]:
-    """Clips by ``<genre>/<file>``, each by another artist: so many of each side of each genre's official lists."""
+    """Clips by ``<genre>/<file>``, each by another artist: so many of each side of the genre's lists."""
     table = gtzan.tracks().dropna(subset=["official_split"])
     table["artist"] = table["artist"].fillna(table["track_id"])
     alone = table.drop_duplicates(["genre", "artist"])

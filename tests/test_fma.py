@@ -175,7 +175,7 @@ def test_a_source_without_metadata_says_where_there_is_some(tmp_path: Path, raw:
 
 def test_an_archive_without_clips_says_what_it_should_hold(tmp_path: Path, raw: Path) -> None:
     write_fma(tmp_path, ROWS, {})
-    with pytest.raises(GenreproError, match="000/000002.mp3"):
+    with pytest.raises(GenreproError, match=r"000/000002\.mp3"):
         fma.acquire(str(tmp_path), raw=raw, subset="small")
 
 

@@ -26,7 +26,7 @@ SOUND = {
 }
 
 
-# --- inputs that no stage may accept ---------------------------------------------------------------------------
+# --- inputs that no stage may accept ------------------------------------------------------------------------
 
 
 def as_zip(path: Path, *members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -188,7 +188,7 @@ def test_it_is_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
     assert not raw.with_name("raw.partial").exists()
 
 
-# --- files that keep their row -----------------------------------------------------------------------------------
+# --- files that keep their row ------------------------------------------------------------------------------
 
 
 def wav(samples: np.ndarray, rate: int = 22050, subtype: str = "FLOAT") -> bytes:
@@ -214,17 +214,29 @@ FILES: dict[str, tuple[str, bytes, str | None]] = {
     "header without audio": ("odd.wav", BROKEN_WAV, "undecodable"),
     "no samples": ("odd.wav", wav(np.zeros(0, np.float32)), "undecodable"),
     "one sample": ("odd.wav", wav(music[:1]), "short"),
-    "a sample that is no number": ("odd.wav", wav(np.where(np.arange(len(music)) == 9, np.nan, music)), "undecodable"),
-    "an infinite sample": ("odd.wav", wav(np.where(np.arange(len(music)) == 9, np.inf, music)), "undecodable"),
+    "a sample that is no number": (
+        "odd.wav",
+        wav(np.where(np.arange(len(music)) == 9, np.nan, music)),
+        "undecodable",
+    ),
+    "an infinite sample": (
+        "odd.wav",
+        wav(np.where(np.arange(len(music)) == 9, np.inf, music)),
+        "undecodable",
+    ),
     "a header that promises 4 GB": ("odd.wav", claiming(0xFFFFFFF0), None),
     "a fifth of the clip": ("odd.wav", wav(music[: len(music) // 5]), "short"),
     "silence": ("odd.wav", wav(np.zeros(22050, np.float32)), "silent"),
     "clipping": ("odd.wav", wav(np.clip(20 * music, -1, 1)), "clipped"),
-    "96 kHz, 5.1": ("odd.wav", wav(make_music(duration=1, sample_rate=96000, num_channels=6), 96000), "odd_sample_rate"),
+    "96 kHz, 5.1": (
+        "odd.wav",
+        wav(make_music(duration=1, sample_rate=96000, num_channels=6), 96000),
+        "odd_sample_rate",
+    ),
     "8 kHz": ("odd.wav", wav(make_music(duration=1, sample_rate=8000), 8000), "odd_sample_rate"),
     "mono in stereo": ("odd.wav", wav(np.stack([music, music], axis=1)), "mono_in_stereo"),
     "a copy": ("odd.wav", SOUND["rock/1.wav"], "duplicate"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -333,6 +333,24 @@ def test_an_engine_that_cannot_be_used_says_so_in_a_sentence(
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("how", [["--backend", "slurm"], []], ids=["option", "variable"])
+def test_the_stage_hands_the_backend_on(tmp_path: Path, how: list[str]) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    data = tmp_path / "data" / "synthetic"
+    table = make_catalog([{"track_id": "a.0", "genre": "a", "path": "a.wav"}])
+    files.write_parquet(data / "catalog.parquet", [table], schema.CATALOG)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.render", *how],
+        cwd=tmp_path,
+        env=env if how else {**env, "GENREPRO_BACKEND": "slurm"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("genrepro: The backend 'slurm' is unknown")
+
+
 def test_the_printed_variables_pin_a_process() -> None:
     clean = {name: value for name, value in os.environ.items() if name not in numerics._PINNED}
     script = (

@@ -10,8 +10,9 @@ Finds what was coded again, cut elsewhere, shortened, made louder or mixed with 
 another speed or pitch, and no other performance of a piece. docs/DUPLICATES.md has what was measured.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def near_duplicates(mel_path: Path, *, skip: Set[str], min_similarity: float, nu
     Parameters
     ----------
     mel_path : Path
-        mel.parquet. Read once, by row groups; of a track of 30 s about 40 kB are kept.
+        mel.parquet. Read once, by row groups; of a track of 30 s about 35 kB are kept.
     skip : set of str
         `track_id` of tracks to leave out (silent ones); rows without a spectrogram are left out anyway.
     min_similarity : float
@@ -74,28 +75,49 @@ def near_duplicates(mel_path: Path, *, skip: Set[str], min_similarity: float, nu
     list of Pair
         Sorted by their tracks; exact copies are among them.
     """
+    rate = fingerprint.sketch_rate(read_mel_description(mel_path)["frame_rate"])
+    prints = read_fingerprints(mel_path, skip=skip, num_workers=num_workers)
+    return match(prints, rate=rate, min_similarity=min_similarity)
+
+
+def read_fingerprints(mel_path: Path, *, skip: Set[str], num_workers: int) -> dict[str, Fingerprint]:
+    """Fingerprints of all tracks but those to skip, sorted by `track_id`."""
+    from joblib import Parallel, delayed
+
     frame_rate = read_mel_description(mel_path)["frame_rate"]
-    prints = dict(sorted(_fingerprints(mel_path, skip, frame_rate, num_workers)))
-    names = list(prints)
+    with pq.ParquetFile(require(mel_path)) as file:
+        groups = range(file.num_row_groups)
+    work = (delayed(_fingerprint_group)(mel_path, group, skip, frame_rate) for group in groups)
+    return dict(
+        sorted((one for chunk in Parallel(n_jobs=num_workers)(work) for one in chunk), key=itemgetter(0))
+    )
+
+
+def match(prints: Mapping[str, Fingerprint], *, rate: float, min_similarity: float) -> list[Pair]:
+    """Pairs among fingerprints, whose sketches have ``rate`` frames a second; sorted if ``prints`` are."""
+    names, tracks = list(prints), list(prints.values())
     found = []
-    for one, other in candidates(list(prints.values())):
-        first, second = names[one], names[other]
-        similarity, offset, overlap = compare(
-            prints[first].sketch, prints[second].sketch, rate=frame_rate / fingerprint.sketch_step(frame_rate)
-        )
+    for one, other in candidates(tracks):
+        similarity, offset, overlap = compare(tracks[one].sketch, tracks[other].sketch, rate=rate)
         if similarity >= min_similarity:
             found.append(
-                Pair(first=first, second=second, offset=offset, similarity=similarity, overlap=overlap)
+                Pair(
+                    first=names[one],
+                    second=names[other],
+                    offset=offset,
+                    similarity=similarity,
+                    overlap=overlap,
+                )
             )
     return found
 
 
-def candidates(prints: list[Fingerprint]) -> list[tuple[int, int]]:
+def candidates(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
     """Pairs of tracks that share landmarks at one offset.
 
     Parameters
     ----------
-    prints : list of Fingerprint
+    prints : sequence of Fingerprint
 
     Returns
     -------
@@ -107,7 +129,7 @@ def candidates(prints: list[Fingerprint]) -> list[tuple[int, int]]:
     hashes = np.concatenate([track.hashes for track in prints])
     times = np.concatenate([track.times for track in prints])
     owners = np.repeat(np.arange(len(prints), dtype=np.int32), [len(track.hashes) for track in prints])
-    # Tracks come in order and lexsort is stable: within a hash, landmarks are sorted by track and time.
+    # A stable sort of tracks that come in order: within a hash, landmarks are sorted by track.
     order = np.argsort(hashes, kind="stable")
     hashes, times, owners = hashes[order], times[order], owners[order]
     _, count = np.unique(hashes, return_counts=True)
@@ -160,18 +182,7 @@ def compare(first: np.ndarray, second: np.ndarray, *, rate: float) -> tuple[floa
     return max(0.0, similarity), at / rate, overlap / rate
 
 
-def _fingerprints(
-    mel_path: Path, skip: Set[str], frame_rate: float, num_workers: int
-) -> list[tuple[str, Fingerprint]]:
-    from joblib import Parallel, delayed
-
-    with pq.ParquetFile(require(mel_path)) as file:
-        groups = range(file.num_row_groups)
-    work = (delayed(_read_and_fingerprint)(mel_path, group, skip, frame_rate) for group in groups)
-    return [one for chunk in Parallel(n_jobs=num_workers)(work) for one in chunk]
-
-
-def _read_and_fingerprint(
+def _fingerprint_group(
     mel_path: Path, group: int, skip: Set[str], frame_rate: float
 ) -> list[tuple[str, Fingerprint]]:
     with pq.ParquetFile(mel_path) as file:

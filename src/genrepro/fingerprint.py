@@ -41,7 +41,7 @@ _SKETCH_SCALE = 250.0  # sketch values are within +-0.5: they fit int8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fingerprint:
-    """What is kept of a track, about 40 kB for 30 s."""
+    """What is kept of a track, about 35 kB for 30 s."""
 
     hashes: np.ndarray
     """[shape=(num_landmarks,), dtype=uint32]."""
@@ -124,7 +124,7 @@ def make_sketch(spectrogram: np.ndarray, *, frame_rate: float) -> np.ndarray:
     level = np.ascontiguousarray(_averaged(_averaged(power, in_time).T, in_bands).T)
     if not level.size:
         return np.empty((0, level.shape[1]), np.int8)
-    rate = frame_rate / in_time
+    rate = sketch_rate(frame_rate)
     level = ndimage.uniform_filter1d(level, _odd(SKETCH_SMOOTHING * rate), axis=0)
     level -= ndimage.uniform_filter1d(level, _odd(SKETCH_WIDTH * level.shape[1]), axis=1)
     level -= ndimage.uniform_filter1d(level, _odd(SKETCH_TIME * rate), axis=0)
@@ -134,6 +134,11 @@ def make_sketch(spectrogram: np.ndarray, *, frame_rate: float) -> np.ndarray:
 def sketch_step(frame_rate: float) -> int:
     """Frames of the spectrogram in one of the sketch."""
     return max(1, int(np.ceil(frame_rate / SKETCH_RATE)))
+
+
+def sketch_rate(frame_rate: float) -> float:
+    """Hz of the sketch."""
+    return frame_rate / sketch_step(frame_rate)
 
 
 def _peaks(spectrogram: np.ndarray, *, frame_rate: float) -> tuple[np.ndarray, np.ndarray]:

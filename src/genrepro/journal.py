@@ -76,7 +76,7 @@ def write(path: Path, rows: Sequence[dict]) -> None:
 def read(path: Path) -> pa.Table | None:
     """A chunk's rows, None if there is no such file or it is damaged."""
     try:
-        with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
             return reader.read_all() if reader.schema.equals(ROWS) else None
     except (FileNotFoundError, pa.ArrowInvalid):
         return None

@@ -1,4 +1,4 @@
-"""Stages that are killed, or have nowhere to write: nothing is half accepted, and the next run is a clean one."""
+"""Stages that are killed, or have nowhere to write: nothing is half accepted, and the next run is clean."""
 
 import io
 import resource
