@@ -19,13 +19,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path[:0] = [str(Path.cwd()), str(Path.cwd() / "src")]
 
 import psutil
 
 from noop import machine
+
+if TYPE_CHECKING:
+    from genrepro import params
 
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 FMA_LARGE = 106_574  # clips of 30 s, MP3 at 44 100 Hz, most in stereo
@@ -243,7 +248,7 @@ def tracks(folder: str, num_tracks: str) -> None:
 def render(clips: list[Path], num_workers: int) -> None:
     import pyarrow as pa
 
-    from genrepro import params, render, schema
+    from genrepro import render, schema
 
     rows = [
         {
@@ -259,11 +264,18 @@ def render(clips: list[Path], num_workers: int) -> None:
         render.render(
             pa.Table.from_pylist(rows, schema=schema.CATALOG),
             raw=clips[0].parent,
-            params=params.load().mel,
+            params=mel_params(),
             mel_path=Path(out, "mel.parquet"),
             levels_path=Path(out, "levels.parquet"),
             num_workers=num_workers,
         )
+
+
+@cache
+def mel_params() -> "params.Mel":
+    from genrepro import params
+
+    return params.load().mel
 
 
 def recipe(folder: str, num_workers: str, *, threads: int | None = NUM_CORES) -> None:

@@ -28,9 +28,8 @@ def main() -> None:
     table = audit.audit(found, pairs, params=config.audit)
     counts = audit.summary(table, catalog)
     files.write_parquet(data / "audit.parquet", [table], schema.AUDIT)
-    files.write_csv(
-        data / "duplicates.csv", [field.name for field in fields(duplicates.Pair)], map(astuple, pairs)
-    )
+    rows = [(pair.first, pair.second, *(round(value, 3) for value in astuple(pair)[2:])) for pair in pairs]
+    files.write_csv(data / "duplicates.csv", [field.name for field in fields(duplicates.Pair)], rows)
     report.write_pairs(data / "duplicates.html", pairs, mel_path=mels, catalog=catalog)
     files.write_json(Path("metrics", "audit.json"), counts)
     print(", ".join(f"{key.removeprefix('num_')} {count}" for key, count in counts.items() if count))

@@ -4,8 +4,8 @@
         -> data/<dataset>/mel.parquet, data/<dataset>/levels.parquet, data/<dataset>/png/
 
 `GENREPRO_WORKERS` sets the number of processes; `--backend` or `GENREPRO_BACKEND` runs them on a cluster
-(dask or ray) that `DASK_SCHEDULER_ADDRESS` or `RAY_ADDRESS` names. Neither can change a byte. Killed, it takes up
-where it was: finished tracks wait in data/<dataset>/mel.partial/.
+(dask, ray) that `DASK_SCHEDULER_ADDRESS` or `RAY_ADDRESS` names. Neither can change a byte. Killed, it takes
+up where it was: finished tracks wait in data/<dataset>/mel.partial/.
 """
 
 import argparse
