@@ -33,8 +33,8 @@ _PINNED = {
     "NUMBA_NUM_THREADS": "1",
     # Threads that wait spin by default: two trainings on two processors then take six times as long as one.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # No number depends on these, but every process that starts after `pin` is a tenth quicker: glibc would hand
-    # each large array's memory back to the system, and ask for the next one page by page.
+    # No number depends on these, but processes that start after `pin` are quicker by up to a tenth: glibc
+    # would hand each large array's memory back to the system, and ask for the next one page by page.
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "1073741824",
     "MALLOC_TOP_PAD_": "67108864",
@@ -78,7 +78,6 @@ def num_workers() -> int:
     return os.cpu_count() or 1  # macOS has no affinity
 
 
-if (
-    __name__ == "__main__"
-):  # for a shell that starts a cluster's workers: eval "$(python -m genrepro.numerics)"
+# For a shell that starts a cluster's workers: eval "$(python -m genrepro.numerics)"
+if __name__ == "__main__":
     print("\n".join(f"export {name}='{value}'" for name, value in _PINNED.items()))
