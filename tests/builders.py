@@ -114,3 +114,17 @@ def make_toy(
         folder=folder / "features",
     )
     return Toy(features=features.load(folder / "features"), split=split)
+
+
+def make_inputs(**overrides: Any) -> dict[str, Any]:
+    """What features.json says of the segments that a model reads: 32 bands at 10 Hz, 5 s, in decibels."""
+    return {
+        "mel": {"kind": "log_mel", "top_db": 80.0},
+        "segments": {"duration": 5.0, "vote_duration": 5.0, "num_segments": 1},
+        "pooling": {"frames": 1, "bands": 1},
+        "frame_rate": 10.0,
+        "num_bands": 32,
+        "mean": -45.0,
+        "std": 18.0,
+        **overrides,
+    }

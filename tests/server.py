@@ -133,6 +133,8 @@ class Server:
             if value is not None:
                 handler.send_header(name, value)
         handler.end_headers()
+        if handler.command == "HEAD":
+            return
         hold = fault.hold_after or 0
         handler.wfile.write(body[:hold])
         if fault.hold_after is not None:
@@ -185,6 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.close_connection = True
         self.server.owner.answer(self)
+
+    do_HEAD = do_GET  # noqa: N815 - http.server's name; the answer has no body
 
     def log_message(self, format: str, *args: Any) -> None:
         """Tests read `Server.asked`."""

@@ -15,6 +15,7 @@ CHOSEN_BY_NAME = {"datasets", "models"}
 # Modules whose edit cannot change what a stage computes: reading parameters, moving files, reporting.
 INFRASTRUCTURE = {
     "__init__",
+    "architectures",
     "devices",
     "disk",
     "engines",
@@ -78,6 +79,9 @@ def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
     reachable = closure(ROOT / "stages" / f"{stage}.py")
     if stage == "download":  # the code that the data sets' modules bring along
         for module in (ROOT / "src" / "genrepro" / "datasets").glob("*.py"):
+            reachable |= closure(module)
+    if stage == "train":  # the code that the models' modules bring along
+        for module in (ROOT / "src" / "genrepro" / "models").glob("*.py"):
             reachable |= closure(module)
     assert named <= reachable, f"named but never imported: {named - reachable}"
     assert reachable <= named, f"imported but not named: {reachable - named}"

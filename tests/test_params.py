@@ -74,6 +74,10 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ("mel.png_per_genre", "some", "a whole number or one of all"),
         ("mel.png_per_genre", True, "a whole number or one of all"),
         ("split.strategy", "guess", "one of artist, official, stratified, random, segment"),
+        ("vit.size", "huge", "one of base, small, tiny"),
+        ("vit.trainable_blocks", "some", "a whole number or one of all"),
+        ("vit.colours", "viridis", "one of magma, grey"),
+        ("lstm.pooling", "first", "one of mean_max, last"),
         ("train.select", "loss", "one of validation_loss, validation_accuracy"),
     ],
 )
@@ -122,6 +126,21 @@ def test_a_wrong_type_is_named_with_what_is_wanted(
         ("cnn.channels", []),
         ("cnn.channels", [8, 0]),
         ("cnn.dropout", 1.0),
+        ("vit.weights", ""),
+        ("vit.trainable_blocks", -1),
+        ("vit.trainable_blocks", 13),
+        ("vit.head_depth", -1),
+        ("vit.head_width", 0),
+        ("vit.head_dropout", 1.0),
+        ("ast.weights", ""),
+        ("ast.trainable_blocks", 13),
+        ("ast.patch_size", 0),
+        ("ast.stride", 0),
+        ("ast.num_heads", 5),
+        ("ast.dropout", -0.1),
+        ("lstm.hidden", 0),
+        ("lstm.num_layers", 0),
+        ("lstm.dropout", 1.0),
         ("synthetic.num_tracks", 39),
         ("synthetic.duration", 1.0),
         ("synthetic.seed", -1),
@@ -129,6 +148,16 @@ def test_a_wrong_type_is_named_with_what_is_wanted(
 )
 def test_an_impossible_value_is_named(tmp_path: Path, key: str, value: object) -> None:
     assert f"{key} = " in complaint(write(tmp_path / "p.yaml", {key: value}))
+
+
+@pytest.mark.parametrize("size", ["small", "tiny"])
+def test_imagenets_weights_are_of_the_base_size_alone(tmp_path: Path, size: str) -> None:
+    path = write(tmp_path / "p.yaml", {"vit.weights": "imagenet", "vit.size": size})
+    assert (
+        f"vit.weights = 'imagenet' must be none or a path, or vit.size base instead of {size}"
+        in complaint(path)
+    )
+    assert params.load(write(path, {"vit.weights": "imagenet"})).vit.size == "base"
 
 
 def test_the_lower_edge_must_lie_below_the_upper(tmp_path: Path) -> None:

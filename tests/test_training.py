@@ -181,3 +181,41 @@ def epoch(**changes: float) -> training.Epoch:
 def test_a_loss_that_is_no_number_is_noticed(changes: dict[str, float], expected: bool) -> None:
     best = epoch(**changes)
     assert training.diverged(training.Fit(state={}, curves=[best], best=best)) is expected
+
+
+OTHERS = {
+    "vit": {"size": "tiny", "trainable_blocks": 1},
+    "ast": {
+        "hidden_size": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 32,
+        "patch_size": 4,
+        "stride": 4,
+    },
+    "lstm": {"hidden": 8, "num_layers": 1},
+}
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_every_model_is_trained_kept_and_votes_as_it_was_validated(
+    model: str, toy: Toy, tmp_path: Path
+) -> None:
+    config = make_params(model=model, train={**PLAIN, "epochs": 2, "lr": 0.003}, **{model: OTHERS[model]})
+    seed_torch(0)
+    description = checkpoint.describe(
+        model=model, section=config.section(model), features=toy.features.description, split_sha256="-"
+    )
+    fitted, counts = training.run(toy.features, toy.split, config, description, on_epoch=lambda epoch: None)
+    assert 0 < counts["num_trainable_parameters"] <= counts["num_parameters"]
+    checkpoint.save(tmp_path, fitted.state, description)
+    kept, _ = checkpoint.load(tmp_path)
+    stretches = spans(toy.features.index, toy.split, side="validation", genres=toy.features.genres)
+    voters = EvenSegments(
+        Cutter(toy.features.frames, device=devices.device()),
+        stretches,
+        segment_frames=segment_frames(description, "vote_duration"),
+        num_segments=description["segments"]["num_segments"],
+    )
+    probabilities = vote(segment_probabilities(kept, voters), voters.track)
+    assert log_loss(stretches.label, probabilities) == pytest.approx(fitted.best.validation_loss, rel=1e-4)

@@ -72,6 +72,7 @@ def load(folder: Path) -> "tuple[nn.Module, dict[str, Any]]":
     if sha256(weights) != description["weights_sha256"]:
         raise GenreproError(f"{weights} is not the file that model.json describes: run `dvc repro train`.")
     name = description["model"]
-    model = models.build(name, description[name], num_genres=len(description["genres"]))
+    num_genres = len(description["genres"])
+    model = models.build(name, description[name], num_genres=num_genres, inputs=description)
     model.load_state_dict(load_file(weights))
     return model.eval(), description

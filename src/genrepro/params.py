@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from genrepro.architectures import Ast, Cnn, Lstm, Vit
 from genrepro.errors import GenreproError
 from genrepro.sections import Section, build
 
@@ -22,7 +23,7 @@ DATASETS = (
     "fma_large",
     "folder",
 )
-MODELS = ("cnn",)
+MODELS = ("vit", "ast", "cnn", "lstm")
 STRATEGIES = ("artist", "official", "stratified", "random", "segment")
 FINDINGS = (
     "missing",
@@ -200,18 +201,6 @@ class Evaluate(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cnn(Section):
-    channels: tuple[int, ...]
-    """Output channels of the convolution blocks, five in the AST report."""
-    dropout: float
-    """Before the dense layer."""
-
-    def __post_init__(self) -> None:
-        self._check("channels", holds=len(self.channels) > 0 and min(self.channels) > 0, must="be above 0")
-        self._check("dropout", holds=0 <= self.dropout < 1, must="lie in 0 .. 1")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Synthetic(Section):
     num_tracks: int
     """Tracks composed, spread evenly over ten genres."""
@@ -240,7 +229,10 @@ class Params(Section):
     model: str
     train: Train
     evaluate: Evaluate
+    vit: Vit
+    ast: Ast
     cnn: Cnn
+    lstm: Lstm
     synthetic: Synthetic
 
     def __post_init__(self) -> None:

@@ -64,7 +64,9 @@ def run(
     dict
         ``num_parameters`` and ``num_trainable_parameters``.
     """
-    model = models.build(config.model, description[config.model], num_genres=len(features.genres))
+    section = description[config.model]
+    model = models.build(config.model, section, num_genres=len(features.genres), inputs=description)
+    models.load_weights(model)
     fabric = devices.fabric(config.train.precision)
     cutter = Cutter(features.frames, device=fabric.device)
     train, validation = (

@@ -77,7 +77,7 @@ def acquire(source: str, *, raw: Path, subset: str, per_genre: int | None = None
     subset : str
         One of `SUBSETS`.
     per_genre : int, optional
-        Only so many of each genre, as `draw` chooses them.
+        Only so many of each genre, as `wanted` draws them.
 
     Raises
     ------

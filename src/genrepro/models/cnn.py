@@ -4,6 +4,7 @@ The dense layer reads the mean and the maximum of each channel over what is left
 clip is like on the whole, and what happens in it at all. Segments of any length fit.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -11,15 +12,19 @@ import torch
 from torch import nn
 
 
-def build(config: dict[str, Any], *, num_genres: int) -> nn.Module:
+def build(
+    config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any] | None = None
+) -> nn.Module:
     """The network.
 
     Parameters
     ----------
-    config : dict
+    config : mapping
         ``channels``: outputs of each block; ``dropout``: share of units dropped before the dense layer.
     num_genres : int
         Outputs.
+    inputs : mapping, optional
+        Ignored: the blocks fit any segments.
     """
     return Cnn(config["channels"], dropout=config["dropout"], num_genres=num_genres)
 

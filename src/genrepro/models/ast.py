@@ -1,0 +1,195 @@
+"""transformers' Audio Spectrogram Transformer: Gong, Chung and Glass, Interspeech 2021.
+
+Overlapping patches of the spectrogram, a transformer, a layer norm and one dense layer. The defaults are the
+AST report's (12 layers of 768 with 6 heads and 1536 inner units, dropout 0.1, from scratch); its downscaling
+by 4 in both axes happens in the features stage: ``segments.max_mels`` 32 of 128 bands, ``max_frame_rate`` 12
+of 43 Hz.
+
+**AudioSet's weights** (``weights: audioset``) belong to another configuration, 12 heads and 3072 inner units,
+and to another spectrogram: 16 kHz, windows of 25 ms every 10 ms, 128 bands from 20 Hz. The nearest that this
+pipeline's transform comes is ``mel.sample_rate`` 16000, ``n_fft`` 512, ``hop_length`` 160, ``fmin`` 20,
+``fmax`` 8000, and segments at full resolution (``max_frame_rate`` 100, ``max_mels`` 128, 10 s). It is not
+the same: Kaldi's filter bank has HTK's mel scale without area normalisation, pre-emphasis of 0.97, a window
+of 400 samples in 512, and the natural logarithm of absolute power, where ours has Slaney's scale, a window of
+512, and decibels below the clip's maximum. What can be mended is the unit and the level: ``ln(power) = ln(10)
+/ 10 x dB + c``, with a ``c`` that each clip's maximum took away. AudioSet's normalisation is ``(ln(power) +
+4.268) / (2 x 4.569)``; here ``c`` puts the mean of the training frames where AudioSet's mean is, at 0, and
+the scale is the true one. The rest is left to tuning; a frozen body sees a slightly foreign picture.
+
+**Other lengths and bands.** A position keeps its embedding where the grid of patches is smaller than the one
+it was made for (the middle is cut out); for a larger one they are interpolated linearly: the original code's
+way (github.com/YuanGongND/ast). So a model votes on 30 s that was trained on 10.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from genrepro import weights
+from genrepro.errors import GenreproError
+from genrepro.features import segment_frames
+from genrepro.models.body import BodyAndHead
+
+AUDIOSET = "MIT/ast-finetuned-audioset-10-10-0.4593"  # on the Hugging Face hub
+AUDIOSET_STD = 4.5689974  # of ln(power): transformers' ASTFeatureExtractor; it divides by twice this
+
+_POSITIONS = "embeddings.position_embeddings"
+_NUM_TOKENS = 2  # class and distillation, before the patches
+# transformers' name of what the section `ast` says.
+_KEYS = {
+    "patch_size": "patch_size",
+    "frequency_stride": "stride",
+    "time_stride": "stride",
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "intermediate_size": "intermediate_size",
+}
+# Names of the same tensors in published checkpoints and older releases of transformers, and in newer ones.
+_RENAMED = (
+    ("encoder.layer.", "layers."),
+    (".attention.attention.query.", ".attention.q_proj."),
+    (".attention.attention.key.", ".attention.k_proj."),
+    (".attention.attention.value.", ".attention.v_proj."),
+    (".attention.output.dense.", ".attention.o_proj."),
+    (".intermediate.dense.", ".mlp.fc1."),
+    (".output.dense.", ".mlp.fc2."),
+)
+
+
+def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]) -> "Ast":
+    """The network with random weights; `Ast.load` gives its body others.
+
+    Parameters
+    ----------
+    config : mapping
+        The section ``ast`` of params.yaml.
+    num_genres : int
+        Outputs.
+    inputs : mapping
+        From features.json or model.json: ``num_bands``, ``frame_rate`` [Hz] and ``segments.duration`` [s]
+        give the grid of patches, ``std`` [dB] the unit of AudioSet's normalisation.
+
+    Raises
+    ------
+    GenreproError
+        If a patch is larger than a segment.
+    """
+    from transformers import ASTConfig, ASTForAudioClassification
+
+    num_bands, num_frames = inputs["num_bands"], segment_frames(dict(inputs))
+    if config["patch_size"] > min(num_bands, num_frames):
+        raise GenreproError(
+            f"ast.patch_size = {config['patch_size']} does not fit into segments of {num_bands} bands x "
+            f"{num_frames} frames: lower it, or raise segments.max_mels, max_frame_rate or duration."
+        )
+    settings = {
+        **{theirs: config[ours] for theirs, ours in _KEYS.items()},
+        "hidden_dropout_prob": config["dropout"],
+        "attention_probs_dropout_prob": config["dropout"],
+        "num_mel_bins": num_bands,
+        "max_length": num_frames,
+        "num_labels": num_genres,
+    }
+    network = ASTForAudioClassification(ASTConfig(**settings))
+    return Ast(network, config=config, std=inputs["std"])
+
+
+class Ast(BodyAndHead):
+    """Segments to logits; ``body`` and ``head`` are those of `transformers.ASTForAudioClassification`."""
+
+    def __init__(self, network: Any, *, config: Mapping[str, Any], std: float) -> None:
+        body = network.audio_spectrogram_transformer
+        super().__init__(
+            body,
+            network.classifier,
+            blocks=list(body.layers if hasattr(body, "layers") else body.encoder.layer),
+            norm=body.layernorm,
+            embedding_size=config["hidden_size"],
+            trainable_blocks=config["trainable_blocks"],
+        )
+        self.config = dict(config)
+        self.grid = _grid(body.config, body.config.num_mel_bins, body.config.max_length)
+        # From deviations of the training frames to halves of AudioSet's: dB to ln, and its normalisation.
+        self.scale = 1.0 if config["weights"] == "none" else std * math.log(10) / 10 / (2 * AUDIOSET_STD)
+
+    def prepare(self, segments: torch.Tensor) -> torch.Tensor:
+        """What transformers takes [shape=(batch, num_frames, num_bands)].
+
+        A segment shorter than a patch is filled up with 0, the training mean.
+        """
+        frames = segments.squeeze(1).transpose(1, 2) * self.scale
+        return F.pad(frames, (0, 0, 0, max(0, self.config["patch_size"] - frames.shape[1])))
+
+    def encode(self, prepared: torch.Tensor) -> torch.Tensor:
+        """The mean of class and distillation token after the last layer norm."""
+        grid = _grid(self.body.config, prepared.shape[2], prepared.shape[1])
+        if grid == self.grid:
+            return self.body(prepared).pooler_output
+        positions = _refit(self.body.get_parameter(_POSITIONS), self.grid, grid)
+        return torch.func.functional_call(self.body, {_POSITIONS: positions}, (prepared,)).pooler_output
+
+    def load(self) -> None:
+        """Give the body the weights that ``ast.weights`` names; with ``none`` it keeps its random ones.
+
+        A head that comes with them is left out.
+
+        Raises
+        ------
+        GenreproError
+            If they cannot be downloaded or read, or belong to another configuration than the section's.
+        """
+        from transformers import ASTModel
+
+        if self.config["weights"] == "none":
+            return
+        key = "ast.weights"
+        source = AUDIOSET if self.config["weights"] == "audioset" else self.config["weights"]
+        if self.config["weights"] != "audioset":
+            source = weights.folder(source, key=key)
+        expected = {theirs: (f"ast.{ours}", self.config[ours]) for theirs, ours in _KEYS.items()}
+        given = weights.pretrained(ASTModel, source, expected=expected, key=key)
+        state = given.state_dict()
+        old = _grid(given.config, given.config.num_mel_bins, given.config.max_length)
+        state[_POSITIONS] = _refit(state[_POSITIONS], old, self.grid)
+        weights.load(self.body, state, source=source, key=key)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take tensors by the names of other releases of transformers too."""
+        modern = any(name.startswith("layers.") for name, _ in self.body.named_parameters())
+        for name in [name for name in state_dict if name.startswith(prefix + "body.")]:
+            renamed = name
+            for old, new in _RENAMED:
+                renamed = renamed.replace(old, new) if modern else renamed.replace(new, old)
+            state_dict[renamed] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _grid(config: Any, num_bands: int, num_frames: int) -> tuple[int, int]:
+    """Patches along the bands and along the frames."""
+    return (
+        (num_bands - config.patch_size) // config.frequency_stride + 1,
+        (num_frames - config.patch_size) // config.time_stride + 1,
+    )
+
+
+def _refit(positions: torch.Tensor, old: tuple[int, int], new: tuple[int, int]) -> torch.Tensor:
+    """Position embeddings [shape=(1, 2 + patches, size)] for another grid of patches."""
+    tokens, patches = positions[:, :_NUM_TOKENS], positions[:, _NUM_TOKENS:]
+    patches = patches.reshape(*old, -1)
+    for axis in (0, 1):
+        patches = _refit_axis(patches, axis, new[axis])
+    return torch.cat([tokens, patches.reshape(1, new[0] * new[1], -1)], dim=1)
+
+
+def _refit_axis(patches: torch.Tensor, axis: int, size: int) -> torch.Tensor:
+    old = patches.shape[axis]
+    if size <= old:
+        return patches.narrow(axis, old // 2 - size // 2, size)
+    # As a matrix product, whose gradient is deterministic on every device; that of F.interpolate is not.
+    identity = torch.eye(old, device=patches.device)[None]
+    mix = F.interpolate(identity, size=size, mode="linear", align_corners=False)[0].to(patches.dtype)
+    return torch.tensordot(patches.movedim(axis, -1), mix, dims=1).movedim(-1, axis)

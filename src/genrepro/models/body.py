@@ -1,0 +1,110 @@
+"""A body that turns segments into embeddings, and a head that turns embeddings into logits.
+
+What is frozen of the body stays as it was: no gradients, no dropout, whatever mode the model is in. Where all
+of it is frozen, embeddings can be made once and kept: the head on them is the whole model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import nn
+
+
+class BodyAndHead(nn.Module, ABC):
+    """The common part of models that start from foreign weights; each adds its own `prepare` and `load`.
+
+    Parameters
+    ----------
+    body : nn.Module
+        Prepared segments to embeddings [shape=(batch, embedding_size)].
+    head : nn.Module
+        Embeddings to logits [shape=(batch, num_genres)].
+    blocks : sequence of nn.Module
+        The body's blocks of equal kind, from input to output.
+    norm : nn.Module
+        What follows the last block; trained with it.
+    embedding_size : int
+    trainable_blocks : int or "all"
+        How many of the last blocks are trained; 0 freezes the body, "all" trains whatever comes before the
+        blocks too (patches, positions, class token).
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        head: nn.Module,
+        *,
+        blocks: Sequence[nn.Module],
+        norm: nn.Module,
+        embedding_size: int,
+        trainable_blocks: int | str,
+    ) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+        self.embedding_size = embedding_size
+        # In tuples, which torch does not register: each block has one name in the state dict.
+        self._blocks, self._norm = tuple(blocks), (norm,)
+        self.trainable_blocks = trainable_blocks
+        if trainable_blocks != "all":
+            body.requires_grad_(False)
+            for module in self._thawed():
+                module.requires_grad_(True)
+        self.train()
+
+    @property
+    def frozen_body(self) -> bool:
+        """Whether nothing of the body is trained, so that `embed` gives the same each time."""
+        return self.trainable_blocks == 0
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for what is trained; the frozen rest stays in evaluation mode, without dropout."""
+        super().train(mode)
+        if self.trainable_blocks != "all":
+            self.body.eval()
+            for module in self._thawed():
+                module.train(mode)
+        return self
+
+    @abstractmethod
+    def load(self) -> None:
+        """Give the body the foreign weights that the model's section names, if it names any."""
+
+    @abstractmethod
+    def prepare(self, segments: torch.Tensor) -> torch.Tensor:
+        """What the body reads, from segments [shape=(batch, 1, num_bands, num_frames)]."""
+
+    def embed(self, segments: torch.Tensor) -> torch.Tensor:
+        """Embeddings [shape=(batch, embedding_size)] of segments [shape=(batch, 1, num_bands, num_frames)].
+
+        Without a graph where the body is frozen.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_body):
+            return self.encode(self.prepare(segments))
+
+    def encode(self, prepared: torch.Tensor) -> torch.Tensor:
+        """Embeddings of prepared segments."""
+        return self.body(prepared)
+
+    def forward(self, segments: torch.Tensor) -> torch.Tensor:
+        """Logits [shape=(batch, num_genres)] of segments [shape=(batch, 1, num_bands, num_frames)]."""
+        return self.head(self.embed(segments))
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """Trainable parameters by depth: before the blocks, each block, then norm and head.
+
+        A learning rate that decays from the last to the first tunes a body gently. Depths where nothing is
+        trained are empty lists: a depth's distance from the head does not depend on what is frozen.
+        """
+        inner = [list(block.parameters()) for block in self._blocks]
+        last = [*self._norm[0].parameters(), *self.head.parameters()]
+        known = {id(parameter) for group in [*inner, last] for parameter in group}
+        stem = [parameter for parameter in self.body.parameters() if id(parameter) not in known]
+        return [[p for p in group if p.requires_grad] for group in [stem, *inner, last]]
+
+    def _thawed(self) -> tuple[nn.Module, ...]:
+        assert not isinstance(self.trainable_blocks, str)
+        if self.trainable_blocks == 0:
+            return ()
+        return (*self._blocks[-self.trainable_blocks :], *self._norm)

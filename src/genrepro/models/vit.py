@@ -1,0 +1,184 @@
+"""torchvision's Vision Transformer on spectrograms as pictures, as in the ViT report.
+
+Dosovitskiy et al., ICLR 2021; the smaller sizes are those of DeiT (Touvron et al., ICML 2021). The body is
+`torchvision.models.VisionTransformer` without its head, so that its state dict is torchvision's own; a
+segment is drawn as a picture of 224 x 224 pixels, its embedding is the class token after the last layer norm.
+
+**The picture.** Values become decibels again, -top_db .. 0 dB become levels 0 .. 1, and levels become
+colours: grey, or matplotlib's magma in 256 steps. The lowest band is at the bottom. The picture is stretched
+to 224 x 224 (bilinear, antialiased) and normalised with ImageNet's mean and deviation.
+
+**GTZAN's pictures.** The report cut the middle 218 x 348 pixels out of Kaggle's 288 x 432. The spectrogram is
+in rows 35-252 and columns 54-389, so that cut holds all of it, 218 bands x 336 frames, and to its left 12
+columns of the white frame. Segments of pictures are given these 12 white columns, and then differ from the
+report's input in two ways only: the outermost ring of the spectrogram, where the file blends it with the
+frame, is drawn as its neighbours; and pixels stay real numbers while they are resized, where PIL rounds to
+whole ones twice: less than one of 255 levels apart in the four real pictures that were compared. (The report
+does not say whether it resized PIL's pictures or tensors; with today's torchvision both are antialiased.) It
+takes whole clips at full resolution: ``segments.duration`` and ``vote_duration`` 30, ``max_frame_rate`` 12
+and ``max_mels`` 218.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from genrepro import weights
+from genrepro.models.body import BodyAndHead
+
+SIZES: dict[str, dict[str, int]] = {
+    "base": {"hidden_dim": 768, "num_heads": 12, "mlp_dim": 3072},
+    "small": {"hidden_dim": 384, "num_heads": 6, "mlp_dim": 1536},
+    "tiny": {"hidden_dim": 192, "num_heads": 3, "mlp_dim": 768},
+}
+NUM_BLOCKS = 12  # of every size
+IMAGE_SIZE = 224  # pixels
+PATCH_SIZE = 16  # pixels
+WHITE_COLUMNS = 12  # of the frame in the report's cut, left of the spectrogram
+REPORT_WIDTH = 1024  # units in each of the report's two hidden layers
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue
+
+_ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+
+def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]) -> "Vit":
+    """The network with random weights; `Vit.load` gives its body others.
+
+    Parameters
+    ----------
+    config : mapping
+        The section ``vit`` of params.yaml.
+    num_genres : int
+        Outputs.
+    inputs : mapping
+        What a value of a segment means, from features.json or model.json: ``mean`` and ``std`` [dB],
+        ``mel.top_db``, ``mel.kind`` and ``pooling.frames``.
+    """
+    from torchvision.models import VisionTransformer
+
+    size = SIZES[config["size"]]
+    body = VisionTransformer(
+        image_size=IMAGE_SIZE, patch_size=PATCH_SIZE, num_layers=NUM_BLOCKS, num_classes=1, **size
+    )
+    body.heads = nn.Identity()
+    return Vit(
+        body,
+        _head(config, num_inputs=size["hidden_dim"], num_genres=num_genres),
+        picture=_Picture(
+            colours=config["colours"],
+            mean=inputs["mean"],
+            std=inputs["std"],
+            top_db=inputs["mel"]["top_db"],
+            white_columns=round(WHITE_COLUMNS / inputs["pooling"]["frames"])
+            if inputs["mel"]["kind"] == "picture"
+            else 0,
+        ),
+        config=config,
+    )
+
+
+class Vit(BodyAndHead):
+    """Segments to logits; see the module for the picture between them."""
+
+    def __init__(self, body: Any, head: nn.Module, *, picture: nn.Module, config: Mapping[str, Any]) -> None:
+        super().__init__(
+            body,
+            head,
+            blocks=list(body.encoder.layers),
+            norm=body.encoder.ln,
+            embedding_size=body.hidden_dim,
+            trainable_blocks=config["trainable_blocks"],
+        )
+        self.picture = picture
+        self.weights = config["weights"]
+
+    def prepare(self, segments: torch.Tensor) -> torch.Tensor:
+        """Pictures [shape=(batch, 3, 224, 224)] of segments [shape=(batch, 1, num_bands, num_frames)]."""
+        return self.picture(segments)
+
+    def load(self) -> None:
+        """Give the body the weights that ``vit.weights`` names; with ``none`` it keeps its random ones.
+
+        A head in the file, ImageNet's, is left out.
+
+        Raises
+        ------
+        GenreproError
+            If they cannot be downloaded or read, or are those of another architecture or size.
+        """
+        key = "vit.weights"
+        if self.weights == "none":
+            return
+        if self.weights == "imagenet":
+            from torchvision.models import ViT_B_16_Weights
+
+            state, source = weights.download(ViT_B_16_Weights.IMAGENET1K_V1, key=key), "the download"
+        else:
+            state, source = weights.read(Path(self.weights), key=key), self.weights
+        state = {name: value for name, value in state.items() if not name.startswith("heads.")}
+        weights.load(self.body, state, source=source, key=key)
+
+
+class _Picture(nn.Module):
+    """Normalised segments to normalised pictures; it has no parameters and nothing in the state dict."""
+
+    map: torch.Tensor | None
+    centre: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self, *, colours: str, mean: float, std: float, top_db: float, white_columns: int) -> None:
+        super().__init__()
+        self.mean, self.std, self.top_db = mean, std, top_db
+        self.white_columns = white_columns
+        self.register_buffer("map", _magma() if colours == "magma" else None, persistent=False)
+        self.register_buffer("centre", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, segments: torch.Tensor) -> torch.Tensor:
+        # Fabric hands bfloat16 over in mixed precision: a picture's 256 levels need more.
+        levels = ((segments.float() * self.std + self.mean) / self.top_db + 1).clamp(0, 1).flip(2)
+        if self.map is None:
+            colours = levels.expand(-1, 3, -1, -1)
+        else:
+            colours = self.map[(levels[:, 0] * 255).round().long()].permute(0, 3, 1, 2)
+        colours = F.pad(colours, (self.white_columns, 0), value=1.0)
+        # Contiguous: what is resized has the same strides, and so the same bytes, whatever came in.
+        picture = F.interpolate(
+            colours.contiguous(), size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True
+        )
+        return (picture - self.centre) / self.spread
+
+
+def _magma() -> torch.Tensor:
+    """matplotlib's map [shape=(256, 3)]: red, green, blue from 0 to 1."""
+    import matplotlib
+    import numpy as np
+
+    # Through 8 bits, as a PNG holds them.
+    colours = np.round(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255) / 255
+    return torch.from_numpy(colours).float()
+
+
+def _head(config: Mapping[str, Any], *, num_inputs: int, num_genres: int) -> nn.Sequential:
+    """The report's head, or one of ``head_depth`` hidden layers (0: a linear probe)."""
+    if config["head"] == "report":
+        # As its code ran: between the first two layers there is nothing.
+        return nn.Sequential(
+            nn.Linear(num_inputs, REPORT_WIDTH),
+            nn.Linear(REPORT_WIDTH, REPORT_WIDTH),
+            nn.ReLU(),
+            nn.Linear(REPORT_WIDTH, num_genres),
+        )
+    layers: list[nn.Module] = []
+    for _ in range(config["head_depth"]):
+        layers += [
+            nn.Linear(num_inputs, config["head_width"]),
+            _ACTIVATIONS[config["head_activation"]](),
+            nn.Dropout(config["head_dropout"]),
+        ]
+        num_inputs = config["head_width"]
+    return nn.Sequential(*layers, nn.Linear(num_inputs, num_genres))
