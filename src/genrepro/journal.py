@@ -8,24 +8,25 @@ dies. A cluster's workers must therefore share the file system.
 """
 
 import hashlib
-import inspect
 import json
 import platform
-import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from genrepro import audio, images, mel, numerics, schema
+from genrepro import numerics, schema
 
 # A row of mel.parquet and what levels.parquet adds to it.
 ROWS = pa.schema([*schema.MEL, *(field for field in schema.LEVELS if field.name != "track_id")])
 
+# Modules that make a row, read as text: some of them import this one.
+_CODE = ("audio", "images", "journal", "mel", "numerics", "render", "schema")
 _LIBRARIES = ("librosa", "matplotlib", "numpy", "pillow", "scipy", "soundfile", "soxr")
 
 
@@ -34,10 +35,8 @@ def identity() -> dict[str, str]:
     """What determines a rendered row beside its file and parameters: code, libraries, arithmetic."""
     import soundfile
 
-    from genrepro import render  # which imports this module
-
-    modules = (audio, images, mel, numerics, render, schema, sys.modules[__name__])
-    code = "".join(inspect.getsource(module) for module in modules)
+    sources = (resources.files("genrepro").joinpath(f"{name}.py") for name in _CODE)
+    code = "".join(source.read_text("utf-8") for source in sources)
     return {
         "code": hashlib.sha256(code.encode()).hexdigest()[:16],
         **{name: version(name) for name in _LIBRARIES},
