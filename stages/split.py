@@ -37,6 +37,9 @@ def main() -> None:
 def report(split: pd.DataFrame, tracks: pd.DataFrame, proof: dict) -> None:
     """Say how many are where, and who of a published list is absent."""
     print(", ".join(f"{key.removeprefix('num_')} {value}" for key, value in proof.items()))
+    left_out = split.loc[split["reason"] == "train_share", "track_id"].nunique()
+    if left_out:
+        print(f"  {left_out} training tracks are left out: split.train_share")
     excluded = set(split.loc[split["split"] == "excluded", "track_id"])
     listed = tracks[tracks["official_split"].notna() & tracks["excluded"].notna()]
     for row in listed[listed["track_id"].isin(excluded)].itertuples():

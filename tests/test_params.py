@@ -113,6 +113,8 @@ def test_a_wrong_type_is_named_with_what_is_wanted(
         ("split.train", 0.0),
         ("split.test", 1.0),
         ("split.pieces", 2),
+        ("split.train_share", 0.0),
+        ("split.train_share", 1.01),
         ("train.epochs", 0),
         ("train.batch_size", 0),
         ("train.lr", 0.0),

@@ -124,6 +124,8 @@ class Split(Section):
     """Share of tracks."""
     pieces: int
     """Pieces of a track that `segment` deals out one by one."""
+    train_share: float
+    """Share of the training tracks that is kept, by whole artists; validation and test stay as they are."""
 
     def __post_init__(self) -> None:
         for key in ("train", "validation", "test"):
@@ -134,6 +136,7 @@ class Split(Section):
                 f"params.yaml: split.train + split.validation + split.test = {total:g} must be 1."
             )
         self._check("pieces", holds=self.pieces >= 3, must="be at least 3")
+        self._check("train_share", holds=0 < self.train_share <= 1, must="be above 0 and at most 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,8 @@ official    the data set's own lists; for GTZAN the fault-filtered ones
 stratified  scikit-learn's train_test_split over tracks, stratified by genre
 random      torch.random_split over tracks, as in the ViT report
 segment     pieces of one track on both sides: wrong on purpose
+
+For a learning curve, `split.train_share` below 1 takes whole artists out of train; nobody else moves.
 """
 
 import warnings
@@ -21,7 +23,8 @@ import pandas as pd
 from genrepro.errors import GenreproError
 from genrepro.overlap import artist_key, num_shared
 from genrepro.params import Split
-from genrepro.streams import integer
+from genrepro.streams import generator, integer
+from genrepro.thinning import shares
 
 SIDES = ("train", "validation", "test")
 RANDOM_SHARES = (
@@ -48,7 +51,8 @@ def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
     -------
     DataFrame
         Columns track_id, split (train, validation, test, excluded), reason (why excluded, else null),
-        sorted; with strategy `segment` also ``segment`` (0-based piece of the track), each piece a row.
+        sorted; with strategy `segment` also ``segment`` (0-based piece of the track), each piece a row. Of a
+        track that `split.train_share` leaves out, the training rows are excluded, for that reason.
 
     Raises
     ------
@@ -62,6 +66,8 @@ def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
             "split: the audit excludes every track; see metrics/audit.json and audit.exclude."
         )
     dealt = _STRATEGIES[params.strategy](usable, params, seed)
+    if params.train_share < 1:
+        dealt = _thinned(dealt, usable, params.train_share, seed)
     excluded = tracks.loc[tracks["excluded"].notna(), ["track_id", "excluded"]]
     excluded = excluded.rename(columns={"excluded": "reason"}).assign(split="excluded")
     table = pd.concat([dealt, excluded], ignore_index=True)
@@ -230,6 +236,20 @@ _STRATEGIES: dict[str, Callable[[pd.DataFrame, Split, int], pd.DataFrame]] = {
     "random": _random,
     "segment": _segment,
 }
+
+
+def _thinned(dealt: pd.DataFrame, tracks: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """``dealt`` without the training rows of the groups that ``share`` of the training tracks leaves out."""
+    in_training = dealt["split"] == "train"
+    training = tracks[tracks["track_id"].isin(dealt.loc[in_training, "track_id"])]
+    if training.empty:
+        return dealt  # `_check_genres` says so
+    needed = shares(training["genre"].to_numpy(), groups(training), generator(seed, "split.train_share"))
+    left_out = in_training & dealt["track_id"].isin(training.loc[needed > share, "track_id"])
+    reason = dealt["reason"] if "reason" in dealt else pd.Series(None, index=dealt.index, dtype=object)
+    return dealt.assign(
+        split=dealt["split"].mask(left_out, "excluded"), reason=reason.mask(left_out, "train_share")
+    )
 
 
 def _check_genres(split: pd.DataFrame, tracks: pd.DataFrame) -> None:
