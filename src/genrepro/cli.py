@@ -2,13 +2,17 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genrepro.errors import GenreproError
 from genrepro.numerics import pin
+
+if TYPE_CHECKING:
+    from genrepro.prediction import Prediction
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -26,7 +30,10 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON object a line inst
 
 @app.command()
 def predict(files: _Files, model: _Model = Path("models"), as_json: _Json = False) -> None:
-    """Genre probabilities of FILES; a file that cannot be read is reported and the rest is done."""
+    """Genre probabilities of FILES and, indented, of each stretch of them.
+
+    A file that cannot be read is reported and the rest is done.
+    """
     try:
         from genrepro.prediction import Predictor
 
@@ -36,15 +43,30 @@ def predict(files: _Files, model: _Model = Path("models"), as_json: _Json = Fals
     num_failed = 0
     for path in files:
         try:
-            probabilities = predictor(path)
+            prediction = predictor(path)
         except GenreproError as error:
             num_failed += 1
             print(f"genrepro: {error}", file=sys.stderr)
             continue
-        if as_json:
-            print(json.dumps({"file": str(path), "probabilities": probabilities}))
-        else:
-            ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
-            print(f"{path}: " + ", ".join(f"{genre} {value:.2f}" for genre, value in ranked))
+        print(json.dumps({"file": str(path), **asdict(prediction)}) if as_json else _text(path, prediction))
     if num_failed:
         sys.exit(1)
+
+
+def _text(path: Path, prediction: "Prediction") -> str:
+    """The three likeliest genres of the track, and below them those of each window, at whole seconds."""
+    lines = [f"{path}: {_likeliest(prediction.probabilities)}"]
+    for window in prediction.over_time:
+        start, duration = round(window.start), max(1, round(window.end - window.start))
+        lines.append(f"  {_clock(start)}-{_clock(start + duration)} {_likeliest(window.probabilities)}")
+    return "\n".join(lines)
+
+
+def _likeliest(probabilities: dict[str, float]) -> str:
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{genre} {value:.2f}" for genre, value in ranked)
+
+
+def _clock(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,7 +1,14 @@
-"""Genre probabilities of any file, by the steps that the stages take, from the model's own folder alone."""
+"""Genre probabilities of any file, by the steps that the stages take, from the model's own folder alone.
 
+Of the whole track, as `evaluate` scores it, and over time: of windows as long as the segments of training,
+side by side as in ``segment_accuracy``.
+"""
+
+import math
+import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +16,31 @@ from genrepro import audio, checkpoint, images, mel
 from genrepro.errors import GenreproError
 from genrepro.features import Spans, normalise, pool, segment_frames
 from genrepro.params import Mel
+
+if TYPE_CHECKING:
+    from genrepro.batches import Cutter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A stretch of a file by itself."""
+
+    start: float
+    """s"""
+    end: float
+    """s"""
+    probabilities: dict[str, float]
+    """By genre, in label order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model makes of a file."""
+
+    probabilities: dict[str, float]
+    """By genre, in label order: the mean over the segments that vote."""
+    over_time: list[Window]
+    """From the file's start to its end."""
 
 
 class Predictor:
@@ -32,35 +64,63 @@ class Predictor:
         model, self.description = checkpoint.load(folder)
         self.model = model.to(self.device)
 
-    def __call__(self, path: Path) -> dict[str, float]:
-        """Probability by genre, the mean over the file's segments.
+    def __call__(self, path: Path) -> Prediction:
+        """The genre of a file, and of each window of it.
 
         Raises
         ------
         GenreproError
             If the file is missing, cannot be decoded, or is not of the kind that the model was trained on.
         """
-        from genrepro.batches import Cutter, EvenSegments
-        from genrepro.voting import segment_probabilities, vote
+        from genrepro.batches import Cutter
 
         frames = normalise(self._pooled(path), self.description).astype(np.float16)
-        whole = np.array([len(frames)])
-        zero = np.zeros(1, np.int64)
-        spans = Spans(first_frame=zero, num_frames=whole, label=zero, track=zero, track_ids=[str(path)])
-        segments = EvenSegments(
-            Cutter(frames, device=self.device),
-            spans,
+        cutter, rate = Cutter(frames, device=self.device), self.description["frame_rate"]
+        whole = self._vote(
+            cutter,
+            np.zeros(1, np.int64),
+            len(frames),
             segment_frames=segment_frames(self.description, "vote_duration"),
             num_segments=self.description["segments"]["num_segments"],
         )
-        probabilities = vote(segment_probabilities(self.model, segments), segments.track)[0]
+        starts, width = windows(len(frames), segment_frames(self.description))
+        parts = self._vote(cutter, starts, width, segment_frames=width, num_segments=1)
+        return Prediction(
+            probabilities=self._by_genre(whole[0]),
+            over_time=[
+                Window(
+                    start=round(float(start / rate), 3),
+                    end=round(float((start + width) / rate), 3),
+                    probabilities=self._by_genre(part),
+                )
+                for start, part in zip(starts, parts, strict=True)
+            ],
+        )
+
+    def _vote(
+        self, cutter: "Cutter", starts: np.ndarray, num_frames: int, *, segment_frames: int, num_segments: int
+    ) -> np.ndarray:
+        """Probabilities of stretches of equal length [shape=(num_stretches, num_genres), dtype=float64]."""
+        from genrepro.batches import EvenSegments
+        from genrepro.voting import segment_probabilities, vote
+
+        stretches = Spans(
+            first_frame=starts,
+            num_frames=np.full(len(starts), num_frames),
+            label=np.zeros(len(starts), np.int64),
+            track=np.arange(len(starts)),
+            track_ids=[str(start) for start in starts],
+        )
+        segments = EvenSegments(cutter, stretches, segment_frames=segment_frames, num_segments=num_segments)
+        return vote(segment_probabilities(self.model, segments), segments.track)
+
+    def _by_genre(self, probabilities: np.ndarray) -> dict[str, float]:
         return {genre: float(p) for genre, p in zip(self.description["genres"], probabilities, strict=True)}
 
     def _pooled(self, path: Path) -> np.ndarray:
         """The file's spectrogram at the model's resolution [shape=(num_frames, num_bands), dtype=float32]."""
         how: dict[str, Any] = self.description["mel"]
-        if not path.is_file():
-            raise GenreproError(f"{path} does not exist.")
+        _require_file(path)
         try:
             if how["kind"] == "picture":
                 spectrogram = images.read_png(path)
@@ -72,3 +132,32 @@ class Predictor:
             raise GenreproError(f"{path}: {error}.") from error
         # float16 on the way, as in mel.parquet: the numbers are then those of the evaluate stage.
         return pool(spectrogram.astype(np.float16), **self.description["pooling"])
+
+
+def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
+    """Windows of one length, evenly from a file's first frame to its last.
+
+    They lie side by side, and overlap a little where the file is no multiple of them. A rest of less than a
+    tenth of a window makes no further one: clips of "30 s" last from 29.9 s to 30.7 s.
+
+    Returns
+    -------
+    np.ndarray [shape=(num_windows,), dtype=int64]
+        First frame of each.
+    int
+        Frames in each: fewer than ``window_frames`` where the file has fewer.
+    """
+    width = min(window_frames, num_frames)
+    num_windows = max(1, math.ceil(num_frames / width - 0.1))
+    return np.rint(np.linspace(0, num_frames - width, num_windows)).astype(np.int64), width
+
+
+def _require_file(path: Path) -> None:
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError as error:
+        raise GenreproError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise GenreproError(f"{path} cannot be read: {error.strerror}.") from error
+    if is_folder:
+        raise GenreproError(f"{path} is a folder: name the files in it.")
