@@ -17,7 +17,7 @@ def main() -> None:
     split = features.read_split(data / "split.csv")
     leaky = files.read_json(Path("metrics", "split.json"))["leaky"]
     numerics.use_torch(0)
-    model, description = checkpoint.load(Path("models"))
+    model, description = checkpoint.load(Path("models"), with_body=False)
     scores = evaluation.run(model, description, packed, split, params=config.evaluate)
     test = {**scores.test, "leaky": leaky}
     files.write_csv(

@@ -3,15 +3,16 @@
     python -m stages.train           params: seed, train, model, <model>
         -> models/model.safetensors, models/model.json, metrics/train.json, metrics/curves.csv
 
-`GENREPRO_ACCELERATOR` (auto, cpu, cuda, mps) chooses the device.
+`GENREPRO_ACCELERATOR` (auto, cpu, cuda, mps) chooses the device. Several of them:
+`torchrun --nproc-per-node 2 -m stages.train`. A killed training goes on where it was.
 """
 
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 
 import stages
-from genrepro import checkpoint, features, files, numerics, params, streams, tracking, training
+from genrepro import checkpoint, devices, features, files, numerics, params, streams, tracking, training
 from genrepro.errors import GenreproError
 
 
@@ -23,14 +24,23 @@ def main() -> None:
     numerics.use_torch(streams.integer(config.seed, "train.torch"))
     description = checkpoint.describe(
         model=config.model,
-        section=config.section(config.model),
+        section=config.architecture(),
         features=packed.description,
         split_sha256=files.sha256(data / "split.csv"),
     )
+    unfinished = Path("models", "unfinished.safetensors")
+    if devices.rank():  # one of several processes, and not the one that writes
+        training.run(packed, split, config, description, unfinished=unfinished)
+        return
     with tracking.start("train", config, description) as run:
         start = time.perf_counter()
         fitted, num_parameters = training.run(
-            packed, split, config, description, on_epoch=lambda epoch: run.log_epoch(asdict(epoch))
+            packed,
+            split,
+            config,
+            description,
+            on_epoch=lambda epoch: run.log_epoch(asdict(epoch)),
+            unfinished=unfinished,
         )
         seconds = time.perf_counter() - start
         if training.diverged(fitted):
@@ -41,28 +51,15 @@ def main() -> None:
         files.write_csv(
             Path("metrics", "curves.csv"),
             [field.name for field in fields(training.Epoch)],
-            [_row(epoch) for epoch in fitted.curves],
+            [[epoch.epoch, *map(files.rounded, astuple(epoch)[1:])] for epoch in fitted.curves],
         )
-        scores = asdict(fitted.best)
-        metrics = {
-            "best_epoch": scores["epoch"],
-            **{
-                key: files.rounded(scores[key])
-                for key in ("train_loss", "validation_loss", "validation_accuracy")
-            },
-            **num_parameters,
-        }
+        metrics = fitted.metrics() | num_parameters
         files.write_json(Path("metrics", "train.json"), metrics)
         run.log_training(metrics, seconds=seconds)
     accuracy = metrics["validation_accuracy"]
     print(
         f"fitted in {seconds:.1f} s; epoch {metrics['best_epoch']} kept: validation accuracy {accuracy:.3f}"
     )
-
-
-def _row(epoch: training.Epoch) -> list[float]:
-    number, *values = asdict(epoch).values()
-    return [number, *map(files.rounded, values)]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from genrepro import features, files, mel, params, schema
+from genrepro import features, files, mel, packing, params, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 GENRES = ["blues", "jazz", "rock"]
@@ -85,7 +85,13 @@ class Toy:
 
 
 def make_toy(
-    folder: Path, *, tracks_per_genre: int = 8, num_frames: int = 40, duration: float = 2.0, num_mels: int = 9
+    folder: Path,
+    *,
+    tracks_per_genre: int = 8,
+    num_frames: int = 40,
+    duration: float = 2.0,
+    num_mels: int = 9,
+    **segments: Any,
 ) -> Toy:
     """A features folder of the toy genres at 10 Hz, and its split: half train, a quarter each of the rest."""
     rng = np.random.default_rng(0)
@@ -98,7 +104,7 @@ def make_toy(
             spectrograms[track_id], genre[track_id] = spectrogram, name
             sides[track_id] = ("train", "validation", "train", "test")[number % 4]
     split = make_split(sides)
-    features.build(
+    packed = packing.pack(
         write_mels(folder / "mel.parquet", spectrograms),
         genre=pd.Series(genre),
         split=split,
@@ -109,10 +115,11 @@ def make_toy(
                 "num_segments": 3,
                 "max_frame_rate": 10.0,
                 "max_mels": num_mels,
+                **segments,
             }
         ).segments,
-        folder=folder / "features",
     )
+    features.save(packed, folder / "features")
     return Toy(features=features.load(folder / "features"), split=split)
 
 
@@ -120,7 +127,14 @@ def make_inputs(**overrides: Any) -> dict[str, Any]:
     """What features.json says of the segments that a model reads: 32 bands at 10 Hz, 5 s, in decibels."""
     return {
         "mel": {"kind": "log_mel", "top_db": 80.0},
-        "segments": {"duration": 5.0, "vote_duration": 5.0, "num_segments": 1},
+        "segments": {
+            "representation": "log_mel",
+            "duration": 5.0,
+            "num_grid_segments": 1,
+            "vote_duration": 5.0,
+            "num_segments": 1,
+            "voting": "mean",
+        },
         "pooling": {"frames": 1, "bands": 1},
         "frame_rate": 10.0,
         "num_bands": 32,

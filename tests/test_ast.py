@@ -17,7 +17,7 @@ from genrepro import devices, models, numerics
 from genrepro.errors import GenreproError
 from genrepro.models import ast
 
-REPORT = make_params().section("ast")
+REPORT = make_params(model="ast").architecture()
 SMALL = {
     **REPORT,
     "hidden_size": 24,
@@ -129,7 +129,7 @@ def test_positions_are_interpolated_for_longer_segments_and_cut_from_the_middle_
 
 def test_a_longer_segment_is_seen_as_by_a_model_of_that_length_with_those_positions() -> None:
     model = build().eval()
-    longer = build(inputs=make_inputs(segments={"duration": 12.0})).eval()
+    longer = build(inputs=make_inputs(segments={**make_inputs()["segments"], "duration": 12.0})).eval()
     state = model.state_dict()
     positions = "body.embeddings.position_embeddings"
     state[positions] = ast._refit(state[positions], model.grid, longer.grid)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from genrepro.batches import Cutter, EvenSegments, RandomCrops
+from genrepro import features
+from genrepro.batches import Cutter, FixedSegments, TrainingSegments
 from genrepro.features import Spans
 
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ def rows_in(segments: torch.Tensor) -> np.ndarray:
 def one_epoch(
     *, batch_size: int = 2, time_stretch: float = 0.0, seed: int = 0, segment_frames: int = SEGMENT
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    crops = RandomCrops(
+    crops = TrainingSegments(
         Cutter(packed(), device=CPU),
         make_spans(),
         segment_frames=segment_frames,
@@ -61,9 +62,9 @@ def test_a_cut_is_a_slice() -> None:
     frames, spans = packed(), make_spans()
     start = np.array([7, 0, 30])
     segments = Cutter(frames, device=CPU).cut(
-        torch.tensor(spans.first_frame[[0, 1, 3]]),
-        torch.tensor(spans.num_frames[[0, 1, 3]]),
-        torch.tensor(start[:, None] + np.arange(SEGMENT)),
+        spans.first_frame[[0, 1, 3]],
+        spans.num_frames[[0, 1, 3]],
+        start[:, None] + np.arange(SEGMENT),
     )
     assert (segments.shape, segments.dtype) == ((3, 1, 3, SEGMENT), torch.float32)
     for segment, first in zip(segments.numpy(), spans.first_frame[[0, 1, 3]] + start, strict=True):
@@ -72,7 +73,7 @@ def test_a_cut_is_a_slice() -> None:
 
 def test_a_span_that_is_too_short_is_looped() -> None:
     cutter = Cutter(packed(), device=CPU)
-    segments = cutter.cut(torch.tensor([10]), torch.tensor([6]), torch.arange(4, 4 + SEGMENT)[None])
+    segments = cutter.cut(np.array([10]), np.array([6]), np.arange(4, 4 + SEGMENT)[None])
     expected = 10 + (4 + np.arange(SEGMENT)) % 6
     np.testing.assert_array_equal(rows_in(segments), [expected])
 
@@ -93,7 +94,7 @@ def test_a_track_in_pieces_gives_one_of_them_an_epoch_and_in_time_all() -> None:
         track=np.array([0, 0, 0, 1, 1]),
         track_ids=["a", "b"],
     )
-    crops = RandomCrops(
+    crops = TrainingSegments(
         Cutter(packed(), device=CPU), pieces, segment_frames=4, batch_size=8, time_stretch=0.0,
         rng=np.random.default_rng(0),
     )  # fmt: skip
@@ -143,15 +144,10 @@ def test_the_same_stream_of_numbers_gives_the_same_epoch() -> None:
 
 def even(
     lengths: tuple[int, ...] = LENGTHS, *, num_segments: int
-) -> tuple[EvenSegments, dict[int, list[np.ndarray]]]:
+) -> tuple[FixedSegments, dict[int, list[np.ndarray]]]:
     """The segments, and by track the rows of each of its segments."""
-    segments = EvenSegments(
-        Cutter(packed(), device=CPU),
-        make_spans(lengths),
-        segment_frames=SEGMENT,
-        num_segments=num_segments,
-        batch_size=4,
-    )
+    spans = features.even(make_spans(lengths), segment_frames=SEGMENT, num_segments=num_segments)
+    segments = FixedSegments(Cutter(packed(), device=CPU), spans, batch_size=4)
     rows: dict[int, list[np.ndarray]] = {}
     everything = [row for batch in segments for row in rows_in(batch)]
     for track, row in zip(segments.track, everything, strict=True):

@@ -24,6 +24,7 @@ INFRASTRUCTURE = {
     "files",
     "params",
     "partials",
+    "resume",
     "schema",
     "sections",
     "sources",
@@ -80,7 +81,7 @@ def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
     if stage == "download":  # the code that the data sets' modules bring along
         for module in (ROOT / "src" / "genrepro" / "datasets").glob("*.py"):
             reachable |= closure(module)
-    if stage == "train":  # the code that the models' modules bring along
+    if stage in ("features", "train"):  # the code that the models' modules bring along
         for module in (ROOT / "src" / "genrepro" / "models").glob("*.py"):
             reachable |= closure(module)
     assert named <= reachable, f"named but never imported: {named - reachable}"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from builders import make_params, make_split, write_mels
 
-from genrepro import features
+from genrepro import features, packing
 from genrepro.mel import unpack
 
 GENRE = pd.Series({"a.0": "a", "a.1": "a", "a.2": "a", "b.0": "b", "b.1": "b", "b.2": "b", "b.3": "b"})
@@ -39,7 +39,7 @@ def build(
     max_mels: int = 6,
 ) -> features.Features:
     folder.mkdir(exist_ok=True)
-    features.build(
+    packed = packing.pack(
         write_mels(folder / "mel.parquet", spectrograms, frame_rate=10.0),
         genre=GENRE,
         split=make_split(sides),
@@ -51,8 +51,8 @@ def build(
                 "max_mels": max_mels,
             }
         ).segments,
-        folder=folder / "features",
     )
+    features.save(packed, folder / "features")
     return features.load(folder / "features")
 
 
@@ -79,7 +79,7 @@ def averaged(spectrogram: np.ndarray, frames: int, bands: int) -> np.ndarray:
 def test_pooling_is_plain_averaging(frames: int, bands: int) -> None:
     spectrogram = clips()["a.0"].astype(np.float16)
     np.testing.assert_allclose(
-        features.pool(spectrogram, frames=frames, bands=bands),
+        packing.pool(spectrogram, frames=frames, bands=bands),
         averaged(spectrogram, frames, bands),
         rtol=1e-5,
     )
@@ -87,7 +87,7 @@ def test_pooling_is_plain_averaging(frames: int, bands: int) -> None:
 
 def test_a_clip_shorter_than_a_group_is_averaged_as_a_whole() -> None:
     spectrogram = clips()["a.0"][:3]
-    pooled = features.pool(spectrogram, frames=10, bands=1)
+    pooled = packing.pool(spectrogram, frames=10, bands=1)
     np.testing.assert_allclose(pooled, spectrogram.mean(axis=0, keepdims=True), rtol=1e-6)
 
 
@@ -211,13 +211,12 @@ def test_normalisation_of_pieces_uses_the_training_pieces_alone(tmp_path: Path) 
         ]
     )
     config = make_params(segments={"max_frame_rate": 10.0, "max_mels": 12})
-    description = features.build(
+    description = packing.pack(
         tmp_path / "mel.parquet",
         genre=GENRE,
         split=split,
         params=config.segments,
-        folder=tmp_path / "features",
-    )
+    ).description
     assert description["mean"] == -30.0
 
 

@@ -13,7 +13,7 @@ import torch
 from builders import GENRES, make_mel_params, make_music, make_params, make_split
 from typer.testing import CliRunner, Result
 
-from genrepro import batches, checkpoint, evaluation, features, files, mel, models, schema, voting
+from genrepro import batches, checkpoint, evaluation, features, files, mel, models, packing, schema, voting
 from genrepro.cli import app
 from genrepro.errors import GenreproError
 from genrepro.prediction import Prediction, Predictor, windows
@@ -59,14 +59,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     files.write_parquet(
         folder / "mel.parquet", [schema.pa.Table.from_pylist(rows, schema=contract)], contract
     )
-    features.build(
+    packed = packing.pack(
         folder / "mel.parquet",
         genre=pd.Series(genre),
         split=split,
         params=make_params(segments=SEGMENTS).segments,
-        folder=folder / "features",
     )
-    packed = features.load(folder / "features")
+    features.save(packed, folder / "features")
+    packed = features.load(folder / "features")  # with the hash that the model names
     torch.manual_seed(0)
     section = {"channels": [4, 8], "dropout": 0.0}
     description = checkpoint.describe(
@@ -105,12 +105,8 @@ def test_a_track_is_predicted_as_it_was_evaluated(trained: Trained) -> None:
 def test_windows_are_the_segments_that_evaluate_scored(trained: Trained) -> None:
     predictor = Predictor(trained.folder / "models")
     test = features.spans(trained.packed.index, trained.split, side="test", genres=GENRES)
-    short = batches.EvenSegments(
-        batches.Cutter(trained.packed.frames, device=torch.device("cpu")),
-        test,
-        segment_frames=features.segment_frames(trained.packed.description),
-        num_segments=3,
-    )
+    cutter = batches.Cutter(trained.packed.frames, device=torch.device("cpu"))
+    short = batches.FixedSegments(cutter, features.cut(test, trained.packed.description, role="grid"))
     expected = voting.segment_probabilities(predictor.model, short)
     for position, track_id in enumerate(test.track_ids):
         over_time = predictor(trained.folder / "raw" / f"{track_id}.wav").over_time

@@ -11,7 +11,7 @@ from builders import GENRES, make_params, write_mels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genrepro import features, splits, thinning
+from genrepro import features, packing, splits, thinning
 from genrepro.params import Split
 
 STRATEGIES = ["artist", "official", "stratified", "random", "segment"]
@@ -135,14 +135,12 @@ def test_features_are_packed_and_normalised_without_what_is_left_out(tmp_path: P
     rng = np.random.default_rng(0)
     spectrograms = {track_id: rng.uniform(-80, 0, (8, 2)) for track_id in tracks["track_id"]}
     split = deal(tracks, strategy, 0.3)
-    description = features.build(
+    packed = packing.pack(
         write_mels(tmp_path / "mel.parquet", spectrograms),
         genre=tracks.set_index("track_id")["genre"],
         split=split,
         params=make_params().segments,
-        folder=tmp_path / "features",
     )
-    packed = features.load(tmp_path / "features")
     assert set(packed.index["track_id"]) == set(split.loc[split["split"] != "excluded", "track_id"])
     train = split[split["split"] == "train"]
     pieces = [  # two of eight frames each, or all of them; float16, as in mel.parquet
@@ -151,7 +149,7 @@ def test_features_are_packed_and_normalised_without_what_is_left_out(tmp_path: P
         ]
         for row in train.to_dict("records")
     ]
-    assert description["mean"] == pytest.approx(np.mean(pieces, dtype=np.float64), abs=1e-3)
+    assert packed.description["mean"] == pytest.approx(np.mean(pieces, dtype=np.float64), abs=1e-3)
     test = features.spans(packed.index, split, side="test", genres=packed.genres)
     assert set(test.track_ids) == set(split.loc[split["split"] == "test", "track_id"])
 

@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from builders import Toy, make_params, make_toy
 from sklearn.metrics import accuracy_score, log_loss
+from torch import nn
 
-from genrepro import checkpoint, devices, models, numerics, streams, training
-from genrepro.batches import Cutter, EvenSegments
-from genrepro.features import segment_frames, spans
+from genrepro import batches, checkpoint, devices, models, numerics, streams, training
+from genrepro.features import Features
 from genrepro.voting import segment_probabilities, vote
 
 CNN = {"channels": (4, 4, 8, 8, 8), "dropout": 0.0}
@@ -43,27 +44,36 @@ def fit(toy: Toy, *, seed: int = 0, **recipe: Any) -> tuple[training.Fit, dict[s
     config = make_params(seed=seed, model="cnn", cnn=CNN, train={**PLAIN, **recipe})
     seed_torch(seed)
     description = checkpoint.describe(
-        model="cnn", section=config.section("cnn"), features=toy.features.description, split_sha256="-"
+        model="cnn", section=config.architecture(), features=toy.features.description, split_sha256="-"
     )
     seen: list[training.Epoch] = []
-    fitted, counts = training.run(toy.features, toy.split, config, description, on_epoch=seen.append)
+    fitted, counts = training.run(
+        toy.features,
+        toy.split,
+        config,
+        description,
+        on_epoch=seen.append,
+    )
     assert seen == fitted.curves
     return fitted, counts
+
+
+def votes(
+    model: nn.Module, packed: Features, split: pd.DataFrame, side: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Voted probabilities of a model on one side of a split, and the true labels."""
+    cutter = batches.Cutter(packed.frames, device=devices.device(), embedded=packed.embedded)
+    voters = batches.of_vote(packed, split, cutter, side=side)
+    label = np.zeros(len(voters.spans.track_ids), int)
+    label[voters.track] = voters.label
+    return vote(segment_probabilities(model, voters), voters.track), label
 
 
 def vote_of(toy: Toy, state: dict[str, torch.Tensor], side: str) -> tuple[np.ndarray, np.ndarray]:
     """Voted probabilities of a kept model, and the true labels."""
     model = models.build("cnn", {**CNN, "channels": list(CNN["channels"])}, num_genres=3)
     model.load_state_dict(state)
-    description = toy.features.description
-    stretches = spans(toy.features.index, toy.split, side=side, genres=toy.features.genres)
-    voters = EvenSegments(
-        Cutter(toy.features.frames, device=devices.device()),
-        stretches,
-        segment_frames=segment_frames(description, "vote_duration"),
-        num_segments=description["segments"]["num_segments"],
-    )
-    return vote(segment_probabilities(model, voters), voters.track), stretches.label
+    return votes(model, toy.features, toy.split, side)
 
 
 def test_what_one_look_tells_apart_is_learnt(toy: Toy) -> None:
@@ -204,18 +214,11 @@ def test_every_model_is_trained_kept_and_votes_as_it_was_validated(
     config = make_params(model=model, train={**PLAIN, "epochs": 2, "lr": 0.003}, **{model: OTHERS[model]})
     seed_torch(0)
     description = checkpoint.describe(
-        model=model, section=config.section(model), features=toy.features.description, split_sha256="-"
+        model=model, section=config.architecture(), features=toy.features.description, split_sha256="-"
     )
-    fitted, counts = training.run(toy.features, toy.split, config, description, on_epoch=lambda epoch: None)
+    fitted, counts = training.run(toy.features, toy.split, config, description)
     assert 0 < counts["num_trainable_parameters"] <= counts["num_parameters"]
     checkpoint.save(tmp_path, fitted.state, description)
     kept, _ = checkpoint.load(tmp_path)
-    stretches = spans(toy.features.index, toy.split, side="validation", genres=toy.features.genres)
-    voters = EvenSegments(
-        Cutter(toy.features.frames, device=devices.device()),
-        stretches,
-        segment_frames=segment_frames(description, "vote_duration"),
-        num_segments=description["segments"]["num_segments"],
-    )
-    probabilities = vote(segment_probabilities(kept, voters), voters.track)
-    assert log_loss(stretches.label, probabilities) == pytest.approx(fitted.best.validation_loss, rel=1e-4)
+    probabilities, label = votes(kept, toy.features, toy.split, "validation")
+    assert log_loss(label, probabilities) == pytest.approx(fitted.best.validation_loss, rel=1e-4)

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from torchvision import models as torchvision_models
 from torchvision import transforms
 
-from genrepro import devices, features, images, models, numerics
+from genrepro import devices, images, models, numerics, packing
 from genrepro.models import vit
 
-BASE = make_params().section("vit")
+BASE = make_params(model="vit").architecture()
 TINY = {**BASE, "size": "tiny"}
 
 
@@ -81,8 +81,8 @@ def test_the_default_head_is_the_reports() -> None:
 
 
 def test_another_head_is_described_by_its_depth_width_activation_and_dropout() -> None:
-    mlp = {"head": "mlp", "head_depth": 2, "head_width": 7, "head_activation": "gelu", "head_dropout": 0.4}
-    head = build(**mlp).head
+    mlp = {"kind": "mlp", "depth": 2, "width": 7, "activation": "gelu", "dropout": 0.4}
+    head = build(head=mlp).head
     kinds = [type(layer).__name__ for layer in head]
     assert kinds == ["Linear", "GELU", "Dropout"] * 2 + ["Linear"]
     assert [layer.out_features for layer in head if isinstance(layer, nn.Linear)] == [7, 7, 10]
@@ -90,7 +90,9 @@ def test_another_head_is_described_by_its_depth_width_activation_and_dropout() -
 
 
 def test_a_head_without_hidden_layers_is_a_linear_probe() -> None:
-    assert [type(layer) for layer in build(head="mlp", head_depth=0).head] == [nn.Linear]
+    assert [type(layer) for layer in build(head={**BASE["head"], "kind": "mlp", "depth": 0}).head] == [
+        nn.Linear
+    ]
 
 
 def test_embeddings_are_those_of_torchvisions_own_class() -> None:
@@ -135,7 +137,7 @@ def test_a_picture_of_gtzan_reaches_the_body_as_in_the_report(tmp_path: Path) ->
     # Ours: through mel.parquet's float16, normalisation, and float16 again.
     frames = images.read_png(path).astype(np.float16)
     description = make_inputs(mel=images.describe(), mean=-38.2217, std=17.9031, num_bands=218)
-    packed = features.normalise(frames.astype(np.float32), description).astype(np.float16)
+    packed = packing.normalise(frames.astype(np.float32), description).astype(np.float16)
     segment = torch.from_numpy(packed).float().T[None, None]
     (ours,) = build(inputs=description).prepare(segment)
 

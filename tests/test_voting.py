@@ -5,7 +5,7 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from genrepro.batches import Cutter, EvenSegments
+from genrepro.batches import Cutter, FixedSegments
 from genrepro.features import Spans
 from genrepro.voting import segment_probabilities, vote
 
@@ -37,9 +37,7 @@ def test_probabilities_are_the_softmax_of_each_segment_in_order() -> None:
         track=np.arange(3),
         track_ids=["a", "b", "c"],
     )
-    segments = EvenSegments(
-        Cutter(frames, device=torch.device("cpu")), spans, segment_frames=20, num_segments=1, batch_size=2
-    )
+    segments = FixedSegments(Cutter(frames, device=torch.device("cpu")), spans, batch_size=2)
     expected = softmax(frames.astype(np.float64).reshape(3, 20, 3).mean(axis=1), axis=1)
     np.testing.assert_allclose(segment_probabilities(Means(), segments), expected, atol=1e-6)
 
@@ -54,8 +52,6 @@ def test_the_model_votes_without_dropout() -> None:
         track_ids=["a"],
     )
     frames = np.ones((20, 2), np.float16)
-    segments = EvenSegments(
-        Cutter(frames, device=torch.device("cpu")), spans, segment_frames=20, num_segments=1
-    )
+    segments = FixedSegments(Cutter(frames, device=torch.device("cpu")), spans)
     one, other = (segment_probabilities(model.train(), segments) for _ in range(2))
     np.testing.assert_array_equal(one, other)

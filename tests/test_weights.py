@@ -33,7 +33,7 @@ def complaint(call: Any, *args: Any, **kwargs: Any) -> str:
 
 
 def make_vit(path: str | Path, size: str = "tiny") -> vit.Vit:
-    section = {**make_params().section("vit"), "size": size, "weights": str(path)}
+    section = {**make_params(model="vit").architecture(), "size": size, "weights": str(path)}
     return vit.build(section, num_genres=10, inputs=make_inputs())
 
 

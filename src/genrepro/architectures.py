@@ -1,4 +1,7 @@
-"""The models' own sections of params.yaml, one a model; `params` holds the others and reads the file."""
+"""The models' own sections of params.yaml, one a model, and the head that follows a body.
+
+`params` holds the other sections and reads the file.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,16 +19,6 @@ class Vit(Section):
     """Last blocks that are trained; 0: the body is frozen."""
     colours: Literal["magma", "grey"]
     """Of the picture that the body sees."""
-    head: Literal["report", "mlp"]
-    """The ViT report's, or one that the four keys below describe."""
-    head_depth: int
-    """Hidden layers of an mlp; 0: a linear probe."""
-    head_width: int
-    """Units in each."""
-    head_activation: Literal["relu", "gelu"]
-    """After each."""
-    head_dropout: float
-    """After each activation."""
 
     def __post_init__(self) -> None:
         self._check("weights", holds=bool(self.weights), must="be imagenet, none or a path")
@@ -33,9 +26,6 @@ class Vit(Section):
         self._check("weights", holds=fits, must=f"be none or a path, or vit.size base instead of {self.size}")
         if self.trainable_blocks != "all":
             self._check("trainable_blocks", holds=0 <= self.trainable_blocks <= 12, must="lie in 0 .. 12")
-        self._check("head_depth", holds=self.head_depth >= 0, must="be at least 0")
-        self._check("head_width", holds=self.head_width > 0, must="be above 0")
-        self._check("head_dropout", holds=0 <= self.head_dropout < 1, must="lie in 0 .. 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,4 +87,23 @@ class Lstm(Section):
     def __post_init__(self) -> None:
         for key in ("hidden", "num_layers"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        self._check("dropout", holds=0 <= self.dropout < 1, must="lie in 0 .. 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head(Section):
+    kind: Literal["report", "mlp"]
+    """The model's own report's, or one that the four keys below describe."""
+    depth: int
+    """Hidden layers of an mlp; 0: a linear probe."""
+    width: int
+    """Units in each."""
+    activation: Literal["relu", "gelu"]
+    """After each."""
+    dropout: float
+    """After each activation."""
+
+    def __post_init__(self) -> None:
+        self._check("depth", holds=self.depth >= 0, must="be at least 0")
+        self._check("width", holds=self.width > 0, must="be above 0")
         self._check("dropout", holds=0 <= self.dropout < 1, must="lie in 0 .. 1")

@@ -45,11 +45,11 @@ def augment(segments: torch.Tensor, *, params: Train, rng: np.random.Generator) 
 def mixup(
     segments: torch.Tensor, labels: torch.Tensor, *, params: Train, num_genres: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mix each segment with another of its batch, and their labels in the same proportion.
+    """Mix each segment, or embedding, with another of its batch, and their labels in the same proportion.
 
     Returns
     -------
-    segments : torch.Tensor [shape=(batch, 1, num_bands, num_frames)]
+    segments : torch.Tensor [shape=(batch, ...)]
     targets : torch.Tensor [shape=(batch, num_genres)]
         Probabilities; one-hot where ``params.mixup`` is 0.
     """
@@ -60,7 +60,7 @@ def mixup(
     # The first of a pair stays its larger part: the training accuracy then has a meaning.
     weight = torch.from_numpy(np.maximum(drawn, 1 - drawn)).to(segments.device)
     partner = torch.from_numpy(rng.permutation(len(labels))).to(segments.device)
-    share = weight[:, None, None, None]
+    share = weight.view(-1, *[1] * (segments.ndim - 1))
     mixed = segments * share + segments[partner] * (1 - share)
     return mixed, targets * weight[:, None] + targets[partner] * (1 - weight[:, None])
 

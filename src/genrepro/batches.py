@@ -3,50 +3,54 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import torch
 
-from genrepro.features import Spans
+from genrepro.features import Features, Spans, fixed_spans, segment_frames, spans
+from genrepro.params import Train
 
 
 class Cutter:
-    """Cuts segments out of packed frames.
+    """Cuts segments out of packed frames, which stay on the device where they fit.
 
     Parameters
     ----------
     frames : np.ndarray [shape=(total_frames, num_bands), dtype=float16]
+        Or embeddings, float32, one a row.
     device : torch.device
-        Where the frames stay and batches appear.
+        Where batches appear.
+    embedded : bool
+        Whether the frames are embeddings.
     """
 
-    def __init__(self, frames: np.ndarray, *, device: torch.device) -> None:
+    def __init__(self, frames: np.ndarray, *, device: torch.device, embedded: bool = False) -> None:
+        self.device, self.embedded = device, embedded
         # float16 halves what stays on the device; arithmetic begins in float32, after the cut.
-        self.frames = torch.from_numpy(frames).to(device)
-        self.device = device
+        rows = torch.from_numpy(frames)
+        self.frames = rows.to(device) if _fits(rows, device) else rows
 
-    def cut(self, first: torch.Tensor, length: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    def cut(self, first: np.ndarray, length: np.ndarray, place: np.ndarray) -> torch.Tensor:
         """Segments of spans.
 
         Parameters
         ----------
-        first, length : torch.Tensor [shape=(batch,), dtype=int64]
+        first, length : np.ndarray [shape=(batch,), dtype=int64]
             Each span's first row and number of rows.
-        place : torch.Tensor [shape=(batch, segment_frames), dtype=int64]
+        place : np.ndarray [shape=(batch, segment_frames)]
             Which rows of its span make each segment, counted from its first; past its end it is looped.
 
         Returns
         -------
         torch.Tensor [shape=(batch, 1, num_bands, segment_frames), dtype=float32]
+            Of embeddings [shape=(batch, embedding_size)].
         """
-        rows = first[:, None] + place % length[:, None]
-        return self.frames[rows].float().transpose(1, 2).unsqueeze(1)
-
-    def indices(self, values: np.ndarray) -> torch.Tensor:
-        """Whole numbers on the device."""
-        return torch.tensor(values, dtype=torch.int64, device=self.device)
+        rows = first if self.embedded else first[:, None] + place.astype(np.int64) % length[:, None]
+        segments = self.frames[torch.from_numpy(rows).to(self.frames.device)].to(self.device)
+        return segments if self.embedded else segments.float().transpose(1, 2).unsqueeze(1)
 
 
-class RandomCrops:
-    """Each epoch: every track once, in a new order, a segment from a random place of it at a random pace.
+class TrainingSegments:
+    """Each epoch in a new order: of every track one segment, from a random place at a random pace, or all.
 
     A track that was dealt out in pieces gives a random one of them: an epoch then costs the same whatever the
     split, and strategies are compared after the same number of steps.
@@ -63,6 +67,8 @@ class RandomCrops:
     time_stretch : float
         Largest change of pace: with 0.1 a segment covers 0.9 to 1.1 times its length of music.
     rng : np.random.Generator
+    every : bool
+        Every span once an epoch, instead of one of each track.
     """
 
     def __init__(
@@ -74,12 +80,14 @@ class RandomCrops:
         batch_size: int,
         time_stretch: float,
         rng: np.random.Generator,
+        every: bool = False,
     ) -> None:
         self.cutter, self.spans, self.rng = cutter, spans, rng
         self.segment_frames = min(segment_frames, int(spans.num_frames.max()))
         self.batch_size, self.time_stretch = batch_size, time_stretch
-        self.num_pieces = np.bincount(spans.track)
-        self.first_piece = np.searchsorted(spans.track, np.arange(len(self.num_pieces)))
+        track = np.arange(len(spans.track)) if every else spans.track
+        self.num_pieces = np.bincount(track)
+        self.first_piece = np.searchsorted(track, np.arange(len(self.num_pieces)))
 
     def __len__(self) -> int:
         return -(-len(self.num_pieces) // self.batch_size)
@@ -97,49 +105,36 @@ class RandomCrops:
             room = np.maximum(length - 1 - (self.segment_frames - 1) * pace, 0)
             start = self.rng.uniform(0, 1, len(chosen)) * room
             place = np.rint(start[:, None] + np.arange(self.segment_frames) * pace[:, None])
-            indices = self.cutter.indices
-            segments = self.cutter.cut(
-                indices(self.spans.first_frame[chosen]), indices(length), indices(place)
-            )
-            yield segments, indices(self.spans.label[chosen])
+            segments = self.cutter.cut(self.spans.first_frame[chosen], length, place)
+            yield segments, torch.from_numpy(self.spans.label[chosen]).to(self.cutter.device)
 
 
-class EvenSegments:
-    """The same evenly spaced segments of every span each time, for voting; overlapping where they must.
+class FixedSegments:
+    """The same segments each time, for voting and embedding: every span as it is.
 
-    A span shorter than a segment votes whole, as it is: a prediction depends on nothing but its own track.
+    A prediction depends on nothing but its own track: nothing is padded.
 
     Parameters
     ----------
     cutter : Cutter
     spans : Spans
-    segment_frames : int
-        Length of a segment.
-    num_segments : int
-        Of each span; a span with no room for so many different ones gives fewer.
+        As `features.fixed_spans` gives them.
     batch_size : int
         At most; a batch holds segments of one length.
     """
 
-    def __init__(
-        self, cutter: Cutter, spans: Spans, *, segment_frames: int, num_segments: int, batch_size: int = 64
-    ) -> None:
-        self.cutter, self.batch_size = cutter, batch_size
-        widths = np.minimum(spans.num_frames, segment_frames)
-        self.groups: list[tuple[torch.Tensor, ...]] = []
-        voters: list[np.ndarray] = []
-        for width in np.unique(widths):
-            members = np.flatnonzero(widths == width)
-            starts = [
-                np.unique(np.rint(np.linspace(0, spans.num_frames[member] - width, num_segments)))
-                for member in members
-            ]
-            span = np.repeat(members, [len(start) for start in starts])
-            place = np.concatenate(starts)[:, None] + np.arange(width)
-            columns = (spans.first_frame[span], spans.num_frames[span], place)
-            self.groups.append(tuple(cutter.indices(column) for column in columns))
-            voters.append(span)
-        order = np.concatenate(voters)
+    def __init__(self, cutter: Cutter, spans: Spans, *, batch_size: int = 64) -> None:
+        self.cutter, self.spans = cutter, spans
+        order = np.argsort(spans.num_frames, kind="stable")
+        widths, counts = np.unique(spans.num_frames, return_counts=True)
+        groups = zip(widths, np.split(order, np.cumsum(counts)[:-1]), strict=True)
+        self.batches = [
+            (members[first : first + batch_size], width)
+            for width, members in groups
+            for first in range(0, len(members), batch_size)
+        ]
+        self.span = order
+        """[shape=(num_segments,)] Position of each segment in ``spans``, in the order in which they come."""
         self.track = spans.track[order]
         """[shape=(num_segments,)] Position of each segment's track in ``spans.track_ids``."""
         self.label = spans.label[order]
@@ -147,6 +142,39 @@ class EvenSegments:
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         """Segments [shape=(batch, 1, num_bands, width)], in the order of ``track``."""
-        for group in self.groups:
-            for batch in zip(*(column.split(self.batch_size) for column in group), strict=True):
-                yield self.cutter.cut(*batch)
+        for members, width in self.batches:
+            place = np.broadcast_to(np.arange(width), (len(members), width))
+            yield self.cutter.cut(self.spans.first_frame[members], self.spans.num_frames[members], place)
+
+
+def of_training(
+    packed: Features, split: pd.DataFrame, cutter: Cutter, *, params: Train, rng: np.random.Generator
+) -> TrainingSegments:
+    """The training side's batches, as ``segments.plan`` says."""
+    plan = packed.description["segments"]["plan"]
+    random = plan == "random" and not packed.embedded
+    if random:
+        chosen = spans(packed.index, split, side="train", genres=packed.genres)
+    else:
+        chosen = fixed_spans(packed, split, side="train", role="vote" if plan == "full" else "grid")
+    return TrainingSegments(
+        cutter,
+        chosen,
+        segment_frames=segment_frames(packed.description, "vote_duration" if plan == "full" else "duration"),
+        batch_size=params.batch_size,
+        time_stretch=params.time_stretch if random else 0.0,
+        rng=rng,
+        every=plan != "random",
+    )
+
+
+def of_vote(
+    packed: Features, split: pd.DataFrame, cutter: Cutter, *, side: str, role: str = "vote"
+) -> FixedSegments:
+    """The segments of a side that vote, or with ``role`` grid those as long as in training."""
+    return FixedSegments(cutter, fixed_spans(packed, split, side=side, role=role))
+
+
+def _fits(frames: torch.Tensor, device: torch.device) -> bool:
+    """Whether half of the device's free memory holds them; what does not fit is cut on the CPU."""
+    return device.type != "cuda" or 2 * frames.nbytes < torch.cuda.mem_get_info(device)[0]

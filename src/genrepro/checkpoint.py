@@ -27,7 +27,7 @@ def describe(
     model : str
         Name of the model.
     section : dict
-        Its section of params.yaml.
+        ``Params.architecture()``.
     features : dict
         ``features.json``.
     split_sha256 : str
@@ -37,6 +37,7 @@ def describe(
         "model": model,
         model: section,
         **{key: features[key] for key in _FROM_FEATURES},
+        **({"body": features["body"]} if "body" in features else {}),
         "data": {"features_sha256": features["sha256"], "split_sha256": split_sha256},
     }
 
@@ -55,13 +56,22 @@ def save(folder: Path, state: "dict[str, torch.Tensor]", description: dict[str, 
     write_json(folder / "model.json", description)
 
 
-def load(folder: Path) -> "tuple[nn.Module, dict[str, Any]]":
+def load(folder: Path, *, with_body: bool = True) -> "tuple[nn.Module, dict[str, Any]]":
     """Read a model; in evaluation mode, on the CPU.
+
+    A frozen body is not in the file: hundreds of MB that would be the same in every experiment. It is drawn
+    again, downloaded, or read from where params.yaml said, and recognised by its hash.
+
+    Parameters
+    ----------
+    folder : Path
+    with_body : bool
+        False gives the head of a frozen body alone, for embeddings.
 
     Raises
     ------
     GenreproError
-        If a file is missing, or weights and description do not belong together.
+        If a file is missing, weights and description do not belong together, or the body has changed.
     """
     from safetensors.torch import load_file
 
@@ -73,6 +83,20 @@ def load(folder: Path) -> "tuple[nn.Module, dict[str, Any]]":
         raise GenreproError(f"{weights} is not the file that model.json describes: run `dvc repro train`.")
     name = description["model"]
     num_genres = len(description["genres"])
-    model = models.build(name, description[name], num_genres=num_genres, inputs=description)
-    model.load_state_dict(load_file(weights))
-    return model.eval(), description
+    state = load_file(weights)
+    if "body" not in description:
+        model = models.build(name, description[name], num_genres=num_genres, inputs=description)
+        model.load_state_dict(state)
+        return model.eval(), description
+    if not with_body:
+        head = models.build_head(name, description[name], num_genres=num_genres)
+        head.load_state_dict(state)
+        return head.eval(), description
+    whole = models.with_frozen_body(name, description[name], num_genres=num_genres, inputs=description)
+    if whole.body_sha256() != description["body"]["sha256"]:
+        raise GenreproError(
+            f"{folder}: the body of {name}.weights = {description[name]['weights']!r} is no longer the one "
+            "that this model was trained on: bring its file back, or run `dvc repro`."
+        )
+    whole.head.load_state_dict(state)
+    return whole.eval(), description

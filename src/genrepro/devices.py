@@ -16,7 +16,7 @@ _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
 def fabric(precision: str) -> Any:
-    """Lightning Fabric on one device.
+    """Lightning Fabric on one device, or on one for each process that `torchrun` has started.
 
     Parameters
     ----------
@@ -27,7 +27,19 @@ def fabric(precision: str) -> Any:
         lightning = import_module("lightning_fabric")
     except ImportError:  # GPU images often hold the whole of lightning instead
         lightning = import_module("lightning.fabric")
-    return lightning.Fabric(accelerator=_accelerator(), devices=1, precision=cast(Any, precision))
+    settings: dict[str, Any] = {"accelerator": _accelerator(), "precision": cast(Any, precision)}
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    if world == 1:
+        return lightning.Fabric(devices=1, **settings)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    started = lightning.Fabric(strategy="ddp", devices=local, num_nodes=world // local, **settings)
+    started.launch()
+    return started
+
+
+def rank() -> int:
+    """Number of this process among those that `torchrun` has started; 0 where there is one."""
+    return int(os.environ.get("RANK", 0))
 
 
 def device() -> "torch.device":

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from genrepro.errors import GenreproError
-from genrepro.features import Features, segment_frames, spans
+from genrepro.features import Features
 from genrepro.files import rounded
 from genrepro.params import Evaluate
 
@@ -45,35 +45,23 @@ def run(
     GenreproError
         If the model was trained on other features than these.
     """
-    from genrepro import devices
-    from genrepro.batches import Cutter, EvenSegments
+    from genrepro import batches, devices
     from genrepro.voting import segment_probabilities, vote
 
     if description["data"]["features_sha256"] != features.description["sha256"]:
         raise GenreproError("evaluate: the model was trained on other features than these: run `dvc repro`.")
     device = devices.device()
-    test = spans(features.index, split, side="test", genres=features.genres)
-    model, cutter, plan = model.to(device), Cutter(features.frames, device=device), description["segments"]
-    segments = EvenSegments(
-        cutter,
-        test,
-        segment_frames=segment_frames(features.description, "vote_duration"),
-        num_segments=plan["num_segments"],
-    )
-    # What one segment as short as those of training is worth, side by side over the track.
-    short = EvenSegments(
-        cutter,
-        test,
-        segment_frames=segment_frames(features.description),
-        num_segments=max(1, round(plan["vote_duration"] / plan["duration"])),
-    )
+    model = model.to(device)
+    cutter = batches.Cutter(features.frames, device=device, embedded=features.embedded)
+    voters = batches.of_vote(features, split, cutter, side="test")
+    # What one segment as short as those of training is worth.
+    short = batches.of_vote(features, split, cutter, side="test", role="grid")
     short_predicted = segment_probabilities(model, short).argmax(1)
-    probabilities = segment_probabilities(model, segments)
-    label = np.zeros(len(test.track_ids), dtype=np.int64)
-    label[test.track] = test.label
+    label = np.zeros(len(voters.spans.track_ids), dtype=np.int64)
+    label[voters.track] = voters.label
     return score(
-        vote(probabilities, segments.track),
-        track_ids=test.track_ids,
+        vote(segment_probabilities(model, voters), voters.track, how=description["segments"]["voting"]),
+        track_ids=voters.spans.track_ids,
         label=label,
         genres=features.genres,
         segment_accuracy=float((short_predicted == short.label).mean()),

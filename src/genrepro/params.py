@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genrepro.architectures import Ast, Cnn, Lstm, Vit
+from genrepro.architectures import Ast, Cnn, Head, Lstm, Vit
 from genrepro.errors import GenreproError
 from genrepro.sections import Section, build
 
@@ -72,19 +72,31 @@ class Mel(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segments(Section):
+    representation: Literal["log_mel", "mfcc"]
+    """What a frame holds."""
+    n_mfcc: int
+    """Coefficients of an MFCC frame."""
+    plan: Literal["random", "grid", "full"]
+    """What an epoch takes of a training track: a random segment, the grid's, or what votes."""
     duration: float
     """s; what the model sees at once in training."""
+    num_grid_segments: int
+    """Evenly spaced segments of `duration`: an epoch's with plan grid, those a frozen body embeds."""
     vote_duration: float
     """s; what it sees at once when it votes, at most the whole track."""
     num_segments: int
     """Evenly spaced segments of a track that vote on it."""
+    voting: Literal["mean", "majority"]
+    """Of their probabilities, or of their genres."""
     max_frame_rate: float
     """Hz; whole groups of frames are averaged until their rate is at most this."""
     max_mels: int
     """Whole groups of bands are averaged until there are at most this many."""
 
     def __post_init__(self) -> None:
-        for key in ("duration", "vote_duration", "num_segments", "max_frame_rate", "max_mels"):
+        for key in ("n_mfcc", "duration", "num_grid_segments", "vote_duration", "num_segments"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        for key in ("max_frame_rate", "max_mels"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
 
 
@@ -149,8 +161,14 @@ class Train(Section):
     """Peak learning rate of AdamW."""
     weight_decay: float
     """AdamW's decoupled weight decay."""
+    schedule: Literal["cosine", "one_cycle", "constant"]
+    """Of the rate after its warm-up."""
     warmup: float
-    """Share of the steps over which the rate rises from 0; a cosine takes it back to 0."""
+    """Share of the steps over which the rate rises from 0."""
+    layer_decay: float
+    """Rate of each layer of a body as a share of that of the layer after it."""
+    clip_norm: float
+    """Largest norm of the gradient, which is scaled down to it; 0: no limit."""
     label_smoothing: float
     """Probability mass spread over all genres."""
     mixup: float
@@ -171,14 +189,26 @@ class Train(Section):
     """Decay a step of the averaged weights that are validated and kept; 0 keeps the raw weights."""
     select: Literal["validation_loss", "validation_accuracy"]
     """Which epoch's weights are kept."""
+    patience: int
+    """Epochs without a better one after which training stops; 0: never before its last."""
+    compile: bool
+    """torch.compile the network."""
     precision: Literal["32-true", "bf16-mixed"]
     """Lightning Fabric's name for the arithmetic."""
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size", "lr"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
-        for key in ("weight_decay", "mixup", "num_time_masks", "num_frequency_masks"):
+        for key in (
+            "weight_decay",
+            "mixup",
+            "num_time_masks",
+            "num_frequency_masks",
+            "clip_norm",
+            "patience",
+        ):
             self._check(key, holds=getattr(self, key) >= 0, must="be at least 0")
+        self._check("layer_decay", holds=0 < self.layer_decay <= 1, must="lie in 0 .. 1, above 0")
         shares = (
             "warmup",
             "label_smoothing",
@@ -236,6 +266,7 @@ class Params(Section):
     ast: Ast
     cnn: Cnn
     lstm: Lstm
+    head: Head
     synthetic: Synthetic
 
     def __post_init__(self) -> None:
@@ -250,6 +281,11 @@ class Params(Section):
     def section(self, name: str) -> dict[str, Any]:
         """One section as plain values, for JSON and for MLflow."""
         return dataclasses.asdict(getattr(self, name))
+
+    def architecture(self) -> dict[str, Any]:
+        """The selected model's section, with the head in it where the model has a body."""
+        section = self.section(self.model)
+        return {**section, "head": self.section("head")} if "trainable_blocks" in section else section
 
 
 def load(path: Path = Path("params.yaml")) -> Params:

@@ -14,7 +14,8 @@ import numpy as np
 
 from genrepro import audio, checkpoint, images, mel
 from genrepro.errors import GenreproError
-from genrepro.features import Spans, normalise, pool, segment_frames
+from genrepro.features import Spans, cut, segment_frames
+from genrepro.packing import normalise, represent
 from genrepro.params import Mel
 
 if TYPE_CHECKING:
@@ -74,17 +75,11 @@ class Predictor:
         """
         from genrepro.batches import Cutter
 
-        frames = normalise(self._pooled(path), self.description).astype(np.float16)
+        frames = normalise(self._frames(path), self.description).astype(np.float16)
         cutter, rate = Cutter(frames, device=self.device), self.description["frame_rate"]
-        whole = self._vote(
-            cutter,
-            np.zeros(1, np.int64),
-            len(frames),
-            segment_frames=segment_frames(self.description, "vote_duration"),
-            num_segments=self.description["segments"]["num_segments"],
-        )
+        whole = self._vote(cutter, cut(_stretches(np.zeros(1), len(frames)), self.description, role="vote"))
         starts, width = windows(len(frames), segment_frames(self.description))
-        parts = self._vote(cutter, starts, width, segment_frames=width, num_segments=1)
+        parts = self._vote(cutter, _stretches(starts, width))
         return Prediction(
             probabilities=self._by_genre(whole[0]),
             over_time=[
@@ -97,28 +92,20 @@ class Predictor:
             ],
         )
 
-    def _vote(
-        self, cutter: "Cutter", starts: np.ndarray, num_frames: int, *, segment_frames: int, num_segments: int
-    ) -> np.ndarray:
-        """Probabilities of stretches of equal length [shape=(num_stretches, num_genres), dtype=float64]."""
-        from genrepro.batches import EvenSegments
+    def _vote(self, cutter: "Cutter", segments: Spans) -> np.ndarray:
+        """Probabilities of each track of ``segments`` [shape=(num_tracks, num_genres), dtype=float64]."""
+        from genrepro.batches import FixedSegments
         from genrepro.voting import segment_probabilities, vote
 
-        stretches = Spans(
-            first_frame=starts,
-            num_frames=np.full(len(starts), num_frames),
-            label=np.zeros(len(starts), np.int64),
-            track=np.arange(len(starts)),
-            track_ids=[str(start) for start in starts],
-        )
-        segments = EvenSegments(cutter, stretches, segment_frames=segment_frames, num_segments=num_segments)
-        return vote(segment_probabilities(self.model, segments), segments.track)
+        voters = FixedSegments(cutter, segments)
+        how = self.description["segments"]["voting"]
+        return vote(segment_probabilities(self.model, voters), voters.track, how=how)
 
     def _by_genre(self, probabilities: np.ndarray) -> dict[str, float]:
         return {genre: float(p) for genre, p in zip(self.description["genres"], probabilities, strict=True)}
 
-    def _pooled(self, path: Path) -> np.ndarray:
-        """The file's spectrogram at the model's resolution [shape=(num_frames, num_bands), dtype=float32]."""
+    def _frames(self, path: Path) -> np.ndarray:
+        """What the model reads, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
         how: dict[str, Any] = self.description["mel"]
         _require_file(path)
         try:
@@ -131,7 +118,7 @@ class Predictor:
         except (audio.UndecodableError, images.NotASpectrogramError) as error:
             raise GenreproError(f"{path}: {error}.") from error
         # float16 on the way, as in mel.parquet: the numbers are then those of the evaluate stage.
-        return pool(spectrogram.astype(np.float16), **self.description["pooling"])
+        return represent(spectrogram.astype(np.float16), self.description)
 
 
 def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
@@ -150,6 +137,18 @@ def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
     width = min(window_frames, num_frames)
     num_windows = max(1, math.ceil(num_frames / width - 0.1))
     return np.rint(np.linspace(0, num_frames - width, num_windows)).astype(np.int64), width
+
+
+def _stretches(starts: np.ndarray, num_frames: int) -> Spans:
+    """Stretches of one length, each a track of its own."""
+    number = np.arange(len(starts))
+    return Spans(
+        first_frame=starts.astype(np.int64),
+        num_frames=np.full(len(starts), num_frames),
+        label=np.zeros_like(number),
+        track=number,
+        track_ids=[str(start) for start in starts],
+    )
 
 
 def _require_file(path: Path) -> None:

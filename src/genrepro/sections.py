@@ -76,4 +76,4 @@ def _words(hint: Any) -> str:
         return " or ".join(_words(option) for option in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return f"a list, each item {_words(typing.get_args(hint)[0])}"
-    return {int: "a whole number", float: "a finite number", str: "text"}[hint]
+    return {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}[hint]

@@ -1,9 +1,13 @@
-"""The fit loop: AdamW over random segments, a validation vote each epoch, the best epoch's weights kept."""
+"""The fit loop: AdamW over segments, a validation vote each epoch, the best epoch's weights kept.
 
-import copy
+One process or several (`torchrun`): every process draws the same batches and takes every n-th segment of
+each, so that n processes make the steps of one. A killed training goes on from its last epoch (`resume`).
+"""
+
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,29 +17,16 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from genrepro import devices, models
+from genrepro import batches, devices, models, optimization
 from genrepro.augment import augment, mixup
-from genrepro.batches import Cutter, EvenSegments, RandomCrops
-from genrepro.features import Features, segment_frames, spans
+from genrepro.errors import GenreproError
+from genrepro.features import Features
+from genrepro.files import rounded
 from genrepro.params import Params, Train
+from genrepro.progress import Average, Epoch, Progress
+from genrepro.resume import Resume
 from genrepro.streams import generator
 from genrepro.voting import segment_probabilities, vote
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One row of metrics/curves.csv."""
-
-    epoch: int
-    """From 1."""
-    train_loss: float
-    """Cross entropy over the epoch's own augmented segments, while the weights move."""
-    train_accuracy: float
-    """Likewise, against the genre of the larger part where mixup mixes."""
-    validation_loss: float
-    """Cross entropy of the voted probabilities, over tracks."""
-    validation_accuracy: float
-    """Over tracks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +34,14 @@ class Fit:
     """What a training leaves."""
 
     state: dict[str, torch.Tensor]
-    """The selected epoch's weights, on the CPU."""
+    """The selected epoch's weights, on the CPU; of a frozen body none."""
     curves: list[Epoch]
     best: Epoch
+
+    def metrics(self) -> dict[str, float]:
+        """Of metrics/train.json: the selected epoch."""
+        keys = ("train_loss", "validation_loss", "validation_accuracy")
+        return {"best_epoch": self.best.epoch, **{key: rounded(getattr(self.best, key)) for key in keys}}
 
 
 def run(
@@ -54,9 +50,23 @@ def run(
     config: Params,
     description: dict[str, Any],
     *,
-    on_epoch: Callable[[Epoch], None],
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    unfinished: Path | None = None,
 ) -> tuple[Fit, dict[str, int]]:
     """Build the model of ``description`` and fit it to the training side of ``split``.
+
+    Parameters
+    ----------
+    features : Features
+        Spectrograms, or embeddings of a frozen body: then the head alone is built and trained.
+    split : DataFrame
+    config : Params
+    description : dict
+        model.json, as `checkpoint.describe` makes it.
+    on_epoch : callable
+        Called with each finished epoch; when training resumes, at once with those that are done.
+    unfinished : Path, optional
+        File to go on from, and to keep the state in; gone when training has ended.
 
     Returns
     -------
@@ -64,16 +74,24 @@ def run(
     dict
         ``num_parameters`` and ``num_trainable_parameters``.
     """
-    section = description[config.model]
-    model = models.build(config.model, section, num_genres=len(features.genres), inputs=description)
-    models.load_weights(model)
     fabric = devices.fabric(config.train.precision)
-    cutter = Cutter(features.frames, device=fabric.device)
-    train, validation = (
-        spans(features.index, split, side=side, genres=features.genres) for side in ("train", "validation")
-    )
+    resume = None if unfinished is None else _resume(unfinished, config, description, fabric)
+    num_genres = len(features.genres)
+    if features.embedded:
+        model = models.build_head(config.model, description[config.model], num_genres=num_genres)
+    else:
+        model = models.build(
+            config.model, description[config.model], num_genres=num_genres, inputs=description
+        )
+        models.load_weights(model)
+    cutter = batches.Cutter(features.frames, device=fabric.device, embedded=features.embedded)
     rng = generator(config.seed, "train.batches")
-    with tqdm(total=config.train.epochs, desc="train", unit=" epochs", disable=None) as progress:
+    params = config.train
+    if description["segments"]["representation"] == "mfcc":
+        params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are no bands
+    with tqdm(
+        total=params.epochs, desc="train", unit=" epochs", disable=True if fabric.global_rank else None
+    ) as progress:
 
         def advance(epoch: Epoch) -> None:
             progress.set_postfix_str(
@@ -84,29 +102,22 @@ def run(
 
         fitted = fit(
             model,
-            crops=RandomCrops(
-                cutter,
-                train,
-                segment_frames=segment_frames(features.description),
-                batch_size=config.train.batch_size,
-                time_stretch=config.train.time_stretch,
-                rng=rng,
-            ),
-            voters=EvenSegments(
-                cutter,
-                validation,
-                segment_frames=segment_frames(features.description, "vote_duration"),
-                num_segments=features.description["segments"]["num_segments"],
-            ),
-            num_genres=len(features.genres),
-            params=config.train,
+            training=batches.of_training(features, split, cutter, params=params, rng=rng),
+            voters=batches.of_vote(features, split, cutter, side="validation"),
+            voting=description["segments"]["voting"],
+            num_genres=num_genres,
+            params=params,
             fabric=fabric,
             rng=rng,
             on_epoch=advance,
+            resume=resume,
         )
+    if resume is not None and fabric.global_rank == 0:
+        resume.done()
     parameters = list(model.parameters())
+    body = features.description["body"]["num_parameters"] if features.embedded else 0
     return fitted, {
-        "num_parameters": sum(p.numel() for p in parameters),
+        "num_parameters": body + sum(p.numel() for p in parameters),
         "num_trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
     }
 
@@ -114,75 +125,105 @@ def run(
 def fit(
     model: nn.Module,
     *,
-    crops: RandomCrops,
-    voters: EvenSegments,
+    training: batches.TrainingSegments,
+    voters: batches.FixedSegments,
+    voting: str,
     num_genres: int,
     params: Train,
     fabric: Any,
     rng: np.random.Generator,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    resume: Resume | None = None,
 ) -> Fit:
     """Train ``model`` and keep its best epoch.
 
     Parameters
     ----------
     model : nn.Module
-        Segments to logits; moved to the fabric's device.
-    crops : RandomCrops
-        The training batches.
-    voters : EvenSegments
+        Segments (or embeddings) to logits; moved to the fabric's device.
+    training : TrainingSegments
+    voters : FixedSegments
         The validation segments.
+    voting : str
+        How they vote; see `voting.vote`.
     num_genres : int
     params : Train
     fabric : lightning_fabric.Fabric
-        Device and precision.
+        Devices and precision.
     rng : np.random.Generator
-        Augmentation; weights and dropout draw from torch's own generator.
+        The one that ``training`` draws from; also augments. Weights and dropout draw from torch's own.
     on_epoch : callable
         Called with each finished epoch.
+    resume : Resume, optional
 
     Returns
     -------
     Fit
+
+    Raises
+    ------
+    GenreproError
+        If batches are too small to give every process a segment.
     """
+    rank, world = fabric.global_rank, fabric.world_size
+    if len(training.num_pieces) // len(training) < world:
+        raise GenreproError(f"train.batch_size = {params.batch_size} is too small for {world} processes.")
     model.to(memory_format=torch.channels_last)  # a third faster on a CPU, tensor cores on a GPU
-    network, optimizer = fabric.setup(model, _optimizer(model, params))
-    average = _Average(model, decay=params.ema)
-    factor = _warmup_cosine(params, steps=params.epochs * len(crops))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    curves: list[Epoch] = []
-    best, state = None, {}
-    for number in range(1, params.epochs + 1):
+    if world > 1 and fabric.device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    network, optimizer = fabric.setup(
+        torch.compile(model) if params.compile else model, optimization.adamw(model, params)
+    )
+    if world > 1:
+        torch.manual_seed(torch.initial_seed() + rank)  # each process drops other units out
+    average = Average(model, decay=params.ema)
+    rate = optimization.schedule(params, num_steps=params.epochs * len(training))
+    progress = Progress(model, average, optimizer, rng)
+    if resume is not None:
+        progress.restore(resume)
+    for epoch in progress.curves:
+        on_epoch(epoch)
+    while len(progress.curves) < params.epochs and not progress.stalled(params.patience):
         network.train()
-        loss_sum, num_correct, num_seen = torch.zeros(()), torch.zeros(()), 0
-        for segments, labels in crops:
-            segments = augment(segments, params=params, rng=rng)
+        loss_sum, num_correct, num_seen = (torch.zeros((), device=fabric.device) for _ in range(3))
+        step = len(progress.curves) * len(training)
+        for segments, labels in training:
+            if segments.ndim == 4:
+                segments = augment(segments, params=params, rng=rng)
             segments, targets = mixup(segments, labels, params=params, num_genres=num_genres, rng=rng)
-            logits = network(segments.contiguous(memory_format=torch.channels_last))
+            share = 1.0
+            if world > 1:  # DDP averages over processes: a process with more segments of a batch counts more
+                share = world * len(range(rank, len(labels), world)) / len(labels)
+                segments, targets, labels = (part[rank::world] for part in (segments, targets, labels))
+            if segments.ndim == 4:
+                segments = segments.contiguous(memory_format=torch.channels_last)
+            optimization.set_rate(optimizer, rate(step))
+            logits = network(segments)
             loss = F.cross_entropy(logits, targets, label_smoothing=params.label_smoothing)
-            fabric.backward(loss)
+            fabric.backward(share * loss)
+            if params.clip_norm:
+                fabric.clip_gradients(network, optimizer, max_norm=params.clip_norm, error_if_nonfinite=False)
             optimizer.step()
             optimizer.zero_grad()
-            schedule.step()
             average.update()
+            step += 1
             # Sums stay tensors until the epoch's end: reading one would wait for the device.
-            loss_sum = loss_sum + loss.detach() * len(labels)
-            num_correct = num_correct + (logits.detach().argmax(1) == labels).sum()
+            loss_sum += loss.detach() * len(labels)
+            num_correct += (logits.detach().argmax(1) == labels).sum()
             num_seen += len(labels)
-        probabilities = vote(segment_probabilities(average.model, voters, fabric), voters.track)
+        sums = fabric.all_reduce(torch.stack([loss_sum, num_correct, num_seen]), reduce_op="sum").tolist()
+        probabilities = vote(segment_probabilities(average.model, voters, fabric), voters.track, how=voting)
         epoch = Epoch(
-            epoch=number,
-            train_loss=float(loss_sum) / num_seen,
-            train_accuracy=float(num_correct) / num_seen,
+            epoch=len(progress.curves) + 1,
+            train_loss=sums[0] / sums[2],
+            train_accuracy=sums[1] / sums[2],
             **_validation_scores(probabilities, voters),
         )
-        curves.append(epoch)
+        progress.add(epoch, better=lambda one, other: _better(one, other, params.select))
         on_epoch(epoch)
-        if best is None or _better(epoch, best, params.select):
-            best = epoch
-            state = {name: value.detach().cpu().clone() for name, value in average.model.state_dict().items()}
-    assert best is not None, "params.Train has at least one epoch"
-    return Fit(state=state, curves=curves, best=best)
+        if resume is not None and rank == 0:
+            progress.keep(resume)
+    return Fit(state=progress.state, curves=progress.curves, best=progress.best)
 
 
 def diverged(fitted: Fit) -> bool:
@@ -190,52 +231,18 @@ def diverged(fitted: Fit) -> bool:
     return not all(math.isfinite(value) for value in asdict(fitted.best).values())
 
 
-class _Average:
-    """Exponential moving average of the weights and batch statistics; with decay 0, the model itself.
-
-    The decay grows with the steps, (1 + step) / (10 + step) at most, so that the first epochs are not mostly
-    the random start.
-    """
-
-    def __init__(self, model: nn.Module, *, decay: float) -> None:
-        self.decay, self.step = decay, 0
-        self.model = copy.deepcopy(model).requires_grad_(False) if decay else model
-        pairs = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
-        floats = [(mine, theirs) for mine, theirs in pairs if mine.is_floating_point()]
-        self.mine, self.theirs = [mine for mine, _ in floats], [theirs for _, theirs in floats]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        if not self.decay:
-            return
-        self.step += 1
-        decay = min(self.decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.mine, self.theirs, 1 - decay)
+def _resume(path: Path, config: Params, description: dict[str, Any], fabric: Any) -> Resume:
+    identity = {
+        **description,
+        "seed": config.seed,
+        "train": config.section("train"),
+        "device": fabric.device.type,
+        "processes": fabric.world_size,
+    }
+    return Resume(path, identity)
 
 
-def _optimizer(model: nn.Module, params: Train) -> torch.optim.Optimizer:
-    """AdamW that decays weights but neither biases nor batch norm's scales, which have one dimension."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": params.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    # The fused kernel takes its own square roots; the others ask MKL, whose last bit differs between vendors.
-    return torch.optim.AdamW(groups, lr=params.lr, fused=True)
-
-
-def _warmup_cosine(params: Train, *, steps: int) -> Callable[[int], float]:
-    warmup = max(1, round(params.warmup * steps))
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-    return factor
-
-
-def _validation_scores(probabilities: np.ndarray, voters: EvenSegments) -> dict[str, float]:
+def _validation_scores(probabilities: np.ndarray, voters: batches.FixedSegments) -> dict[str, float]:
     label = np.zeros(len(probabilities), dtype=np.int64)
     label[voters.track] = voters.label
     likelihood = probabilities[np.arange(len(label)), label]

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from genrepro import weights
 from genrepro.errors import GenreproError
 from genrepro.features import segment_frames
-from genrepro.models.body import BodyAndHead
+from genrepro.models.body import BodyAndHead, mlp
 
 AUDIOSET = "MIT/ast-finetuned-audioset-10-10-0.4593"  # on the Hugging Face hub
 AUDIOSET_STD = 4.5689974  # of ln(power): transformers' ASTFeatureExtractor; it divides by twice this
@@ -66,7 +66,7 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     Parameters
     ----------
     config : mapping
-        The section ``ast`` of params.yaml.
+        The section ``ast`` of params.yaml, with ``head``.
     num_genres : int
         Outputs.
     inputs : mapping
@@ -94,8 +94,31 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
         "max_length": num_frames,
         "num_labels": num_genres,
     }
-    network = ASTForAudioClassification(ASTConfig(**settings))
-    return Ast(network, config=config, std=inputs["std"])
+    if config["weights"] != "none" and inputs["segments"]["representation"] == "mfcc":
+        raise GenreproError(
+            f"ast.weights = {config['weights']!r} reads log-mel spectrograms: "
+            "set segments.representation to log_mel, or ast.weights to none."
+        )
+    network: Any = ASTForAudioClassification(ASTConfig(**settings))
+    if config["head"]["kind"] == "mlp":
+        network.classifier = build_head(config, num_genres=num_genres)
+    # Without foreign weights there is no foreign unit; MFCC then have a deviation for each coefficient.
+    std = 0.0 if config["weights"] == "none" else inputs["std"]
+    return Ast(network, config=config, std=std)
+
+
+def build_head(config: Mapping[str, Any], *, num_genres: int) -> torch.nn.Module:
+    """transformers' own, a layer norm and one dense layer with its initial weights, or an mlp."""
+    from transformers import ASTConfig
+    from transformers.models.audio_spectrogram_transformer import modeling_audio_spectrogram_transformer
+
+    if config["head"]["kind"] == "mlp":
+        return mlp(config["head"], num_inputs=config["hidden_size"], num_genres=num_genres)
+    settings: Any = ASTConfig(hidden_size=config["hidden_size"], num_labels=num_genres)  # type: ignore[call-arg]
+    head: Any = modeling_audio_spectrogram_transformer.ASTMLPHead(settings)
+    torch.nn.init.normal_(head.dense.weight, std=settings.initializer_range)
+    torch.nn.init.zeros_(head.dense.bias)
+    return head
 
 
 class Ast(BodyAndHead):

@@ -4,12 +4,15 @@ What is frozen of the body stays as it was: no gradients, no dropout, whatever m
 of it is frozen, embeddings can be made once and kept: the head on them is the whole model.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import nn
+
+_ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class BodyAndHead(nn.Module, ABC):
@@ -91,6 +94,14 @@ class BodyAndHead(nn.Module, ABC):
         """Logits [shape=(batch, num_genres)] of segments [shape=(batch, 1, num_bands, num_frames)]."""
         return self.head(self.embed(segments))
 
+    def body_sha256(self) -> str:
+        """Of the body's weights, in the order of their names."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.body.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def layers(self) -> list[list[nn.Parameter]]:
         """Trainable parameters by depth: before the blocks, each block, then norm and head.
 
@@ -108,3 +119,23 @@ class BodyAndHead(nn.Module, ABC):
         if self.trainable_blocks == 0:
             return ()
         return (*self._blocks[-self.trainable_blocks :], *self._norm)
+
+
+def mlp(config: Mapping[str, Any], *, num_inputs: int, num_genres: int) -> nn.Sequential:
+    """A head of ``depth`` hidden layers of ``width``, each with activation and dropout; 0: a linear probe.
+
+    Parameters
+    ----------
+    config : mapping
+        The section ``head`` of params.yaml.
+    num_inputs, num_genres : int
+    """
+    layers: list[nn.Module] = []
+    for _ in range(config["depth"]):
+        layers += [
+            nn.Linear(num_inputs, config["width"]),
+            _ACTIVATIONS[config["activation"]](),
+            nn.Dropout(config["dropout"]),
+        ]
+        num_inputs = config["width"]
+    return nn.Sequential(*layers, nn.Linear(num_inputs, num_genres))

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from genrepro import weights
-from genrepro.models.body import BodyAndHead
+from genrepro.models.body import BodyAndHead, mlp
 
 SIZES: dict[str, dict[str, int]] = {
     "base": {"hidden_dim": 768, "num_heads": 12, "mlp_dim": 3072},
@@ -42,8 +42,6 @@ WHITE_COLUMNS = 12  # of the frame in the report's cut, left of the spectrogram
 REPORT_WIDTH = 1024  # units in each of the report's two hidden layers
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue
 
-_ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
-
 
 def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]) -> "Vit":
     """The network with random weights; `Vit.load` gives its body others.
@@ -51,7 +49,7 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     Parameters
     ----------
     config : mapping
-        The section ``vit`` of params.yaml.
+        The section ``vit`` of params.yaml, with ``head``.
     num_genres : int
         Outputs.
     inputs : mapping
@@ -67,17 +65,28 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     body.heads = nn.Identity()
     return Vit(
         body,
-        _head(config, num_inputs=size["hidden_dim"], num_genres=num_genres),
+        build_head(config, num_genres=num_genres),
         picture=_Picture(
             colours=config["colours"],
-            mean=inputs["mean"],
-            std=inputs["std"],
-            top_db=inputs["mel"]["top_db"],
+            **_levels(inputs),
             white_columns=round(WHITE_COLUMNS / inputs["pooling"]["frames"])
             if inputs["mel"]["kind"] == "picture"
             else 0,
         ),
         config=config,
+    )
+
+
+def build_head(config: Mapping[str, Any], *, num_genres: int) -> nn.Sequential:
+    """The report's head as its code ran, with nothing between its first two layers, or an mlp."""
+    size = SIZES[config["size"]]["hidden_dim"]
+    if config["head"]["kind"] == "mlp":
+        return mlp(config["head"], num_inputs=size, num_genres=num_genres)
+    return nn.Sequential(
+        nn.Linear(size, REPORT_WIDTH),
+        nn.Linear(REPORT_WIDTH, REPORT_WIDTH),
+        nn.ReLU(),
+        nn.Linear(REPORT_WIDTH, num_genres),
     )
 
 
@@ -153,6 +162,13 @@ class _Picture(nn.Module):
         return (picture - self.centre) / self.spread
 
 
+def _levels(inputs: Mapping[str, Any]) -> dict[str, float]:
+    """From a normalised value to decibels; MFCC have none: three deviations either way fill the scale."""
+    if inputs["segments"]["representation"] == "mfcc":
+        return {"mean": -0.5, "std": 1 / 6, "top_db": 1.0}
+    return {"mean": inputs["mean"], "std": inputs["std"], "top_db": inputs["mel"]["top_db"]}
+
+
 def _magma() -> torch.Tensor:
     """matplotlib's map [shape=(256, 3)]: red, green, blue from 0 to 1."""
     import matplotlib
@@ -161,24 +177,3 @@ def _magma() -> torch.Tensor:
     # Through 8 bits, as a PNG holds them.
     colours = np.round(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255) / 255
     return torch.from_numpy(colours).float()
-
-
-def _head(config: Mapping[str, Any], *, num_inputs: int, num_genres: int) -> nn.Sequential:
-    """The report's head, or one of ``head_depth`` hidden layers (0: a linear probe)."""
-    if config["head"] == "report":
-        # As its code ran: between the first two layers there is nothing.
-        return nn.Sequential(
-            nn.Linear(num_inputs, REPORT_WIDTH),
-            nn.Linear(REPORT_WIDTH, REPORT_WIDTH),
-            nn.ReLU(),
-            nn.Linear(REPORT_WIDTH, num_genres),
-        )
-    layers: list[nn.Module] = []
-    for _ in range(config["head_depth"]):
-        layers += [
-            nn.Linear(num_inputs, config["head_width"]),
-            _ACTIVATIONS[config["head_activation"]](),
-            nn.Dropout(config["head_dropout"]),
-        ]
-        num_inputs = config["head_width"]
-    return nn.Sequential(*layers, nn.Linear(num_inputs, num_genres))
