@@ -72,6 +72,24 @@ def test_a_review_says_what_it_cannot_compare(checkout: Project) -> None:
     assert "'nowhere' is no revision" in refused.stderr
 
 
+def test_a_review_fits_a_comment_whatever_changed(checkout: Project) -> None:
+    """Every one of 2000 metrics and of 40 tracks, whose names are long and full of table borders."""
+    metrics = checkout.path / "metrics"
+    metrics.mkdir()
+    names = [f"{number:02}" + "|" * 250 for number in range(40)]
+    for right, value in ((True, 0), (False, 1)):
+        (metrics / "predictions.csv").write_bytes(content(table([right] * 40, track_id=names)))
+        (metrics / "test.json").write_text(json.dumps({f"metric_{number}": value for number in range(2000)}))
+        if right:
+            checkout.commit()
+    markdown = checkout.run(".ci/review", "HEAD").stdout
+    found = parts(markdown)
+    assert len(markdown) < 65536
+    assert "and more, 2002 lines in all." in found["Metrics"]
+    assert "B is worse by 100.0 points" in found["Predictions"]
+    assert found["Predictions"].count("<details>") == found["Predictions"].count("</details>") == 1
+
+
 @pytest.fixture
 def singing(tmp_path: Path) -> Project:
     """A DVC project in which nothing has run and nothing is committed."""
