@@ -120,14 +120,10 @@ def report(comparison: Comparison) -> Report:
     notes = [
         f"Brackets: 95 %, Wilson's for an accuracy, {NUM_RESAMPLES} paired bootstrap samples of the tracks "
         f"for a difference. McNemar's exact test: {_p(comparison.p_value)} for {num_gained} gained against "
-        f"{num_lost} lost.",
+        f"{num_lost} lost. Both get wrong, each in its own way: {comparison.num_otherwise_wrong}.",
         "This is the noise of the test tracks. What another seed would change, several runs show: "
         "`genrepro compare a1,a2,a3 b1,b2,b3`.",
     ]
-    if comparison.num_otherwise_wrong:
-        notes.append(
-            f"{comparison.num_otherwise_wrong} of the tracks that both get wrong are wrong in another way."
-        )
     if comparison.identical:
         notes = []
     return Report(verdict=verdict(comparison), names=(a.name, b.name), tables=tables, notes=notes)
@@ -237,7 +233,7 @@ def _flip_tables(what: str, flips: Sequence[Flip]) -> list[Table]:
     title = f"{len(flips)} {'track' if len(flips) == 1 else 'tracks'} {what}"
     if len(flips) > _MAX_FLIPS:
         title += f", the {_MAX_FLIPS} that moved most"
-    header = ("track", "genre", "A says", "B says", "probability of the genre")
+    header = ("track", "genre", "A says", "B says", "probability of the true genre")
     return [Table(title=title, header=header, rows=rows, names=frozenset(range(4)), folded=True)]
 
 
