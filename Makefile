@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # dvc.yaml calls `python`: the environment's own must be the one that is found.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint lock fresh help
+.PHONY: repro test lint lock fresh review help
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -24,6 +24,11 @@ lint: $(STAMP)  ## formatting, lint and types
 
 fresh: $(STAMP)  ## does dvc.lock say what the working tree says? (needs no data)
 	.ci/freshness
+
+# What `make` says of an installation goes to standard output too; the workflow calls .ci/review itself.
+BASE ?= main
+review: $(STAMP)  ## what this checkout changes against BASE=main, and whether it is noise, as Markdown
+	@.ci/review "$(BASE)"
 
 # Written by pip-compile; no index address enters the file, so that any mirror serves it.
 lock: $(STAMP)  ## pin every version anew in requirements.lock

@@ -53,6 +53,31 @@ def predict(files: _Files, model: _Model = Path("models"), as_json: _Json = Fals
         sys.exit(1)
 
 
+_A = Annotated[
+    str, typer.Argument(metavar="A", help="Baseline: a git revision, experiment, predictions.csv.")
+]
+_B = Annotated[
+    str, typer.Argument(metavar="B", help="Candidate; runs over seeds: A and B as a1,a2,a3 b1,b2,b3.")
+]
+_Md = Annotated[bool, typer.Option("--md", help="Markdown for a pull request.")]
+
+
+@app.command()
+def compare(a: _A, b: _B = "workspace", md: _Md = False) -> None:
+    """Is B better than A, or is it noise? From metrics/predictions.csv in git, without cache or checkout."""
+    from genrepro import comparison, revisions, seeds, verdict
+
+    try:
+        runs_a, runs_b = ([revisions.read(name) for name in names.split(",")] for names in (a, b))
+        if len(runs_a) == len(runs_b) == 1:
+            report = verdict.report(comparison.compare(runs_a[0], runs_b[0]))
+        else:
+            report = verdict.seed_report(seeds.compare_seeds(runs_a, runs_b))
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    print(verdict.markdown(report) if md else verdict.text(report), end="")
+
+
 def _text(path: Path, prediction: "Prediction") -> str:
     """The three likeliest genres of the track, and below them those of each window, at whole seconds."""
     lines = [f"{path}: {_likeliest(prediction.probabilities)}"]

@@ -1,0 +1,127 @@
+"""Claims about what runs elsewhere: workflows and hooks call what exists, and may do little."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = {
+    path.stem: YAML(typ="safe").load(path) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+}
+HOOKS = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {".venv/.installed"}
+# What GitHub's machines bring along.
+BROUGHT_ALONG = {"cat", "gh"}
+
+
+def steps(workflow: dict[str, Any], job: str | None = None) -> list[dict[str, Any]]:
+    return [step for name, each in workflow["jobs"].items() if job in (None, name) for step in each["steps"]]
+
+
+def commands(workflow: dict[str, Any], job: str | None = None) -> list[list[str]]:
+    return [
+        shlex.split(line)
+        for step in steps(workflow, job)
+        for line in step.get("run", "").splitlines()
+        if line.strip()
+    ]
+
+
+def exists(command: list[str]) -> bool:
+    """Can a clone of this repository, its environment installed, run this?"""
+    if command[0] == "make":
+        return set(command[1:]) <= TARGETS
+    if command[0].startswith(".ci/"):
+        return os.access(ROOT / command[0], os.X_OK)
+    return command[0] in BROUGHT_ALONG
+
+
+def test_there_are_the_two_workflows() -> None:
+    assert set(WORKFLOWS) == {"ci", "review"}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_command_exists(name: str) -> None:
+    assert commands(WORKFLOWS[name])
+    for command in commands(WORKFLOWS[name]):
+        assert exists(command), command
+
+
+@pytest.mark.parametrize("command", [["make", "nothing"], [".ci/nothing"], ["curl", "x"]])
+def test_a_command_that_does_not_exist_would_be_found(command: list[str]) -> None:
+    assert not exists(command)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_foreign_actions_are_githubs_own_at_a_version(name: str) -> None:
+    used = [step["uses"] for step in steps(WORKFLOWS[name]) if "uses" in step]
+    assert used
+    for action in used:
+        assert re.fullmatch(r"actions/[a-z-]+@v\d+", action), action
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_what_a_pull_request_says_enters_commands_as_variables_alone(name: str) -> None:
+    """A branch called `$(...)` must be a name and no command."""
+    for step in steps(WORKFLOWS[name]):
+        assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflows_run_for_pull_requests_without_the_bases_secrets(name: str) -> None:
+    assert "pull_request" in WORKFLOWS[name]["on"]
+    assert "pull_request_target" not in WORKFLOWS[name]["on"]
+
+
+def test_only_the_job_that_runs_nothing_of_the_repository_may_write() -> None:
+    for workflow in WORKFLOWS.values():
+        assert "write" not in workflow["permissions"].values()
+        for name, job in workflow["jobs"].items():
+            if "write" not in job.get("permissions", {}).values():
+                continue
+            assert name == "comment"
+            assert job["permissions"] == {"pull-requests": "write"}
+            assert all("checkout" not in step.get("uses", "") for step in job["steps"])
+            assert {command[0] for command in commands(workflow, name)} == {"gh"}
+    for step in steps(WORKFLOWS["ci"]) + steps(WORKFLOWS["review"]):
+        if "checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False
+
+
+def test_ci_does_what_ci_run_does() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    locally = [shlex.split(line) for line in lines if line.startswith("make ")]
+    assert commands(WORKFLOWS["ci"]) == locally
+
+
+def test_a_review_knows_the_history_and_is_always_in_the_summary() -> None:
+    checkout = next(step for step in steps(WORKFLOWS["review"]) if "checkout" in step.get("uses", ""))
+    assert checkout["with"]["fetch-depth"] == 0
+    run = commands(WORKFLOWS["review"], "review")
+    summary = ["cat", "review.md", ">>", "$GITHUB_STEP_SUMMARY"]
+    assert run.index(summary) < run.index(["make", "fresh"]), "a stale pull request still gets its review"
+
+
+def test_hooks_are_the_environments_own_tools() -> None:
+    (repository,) = HOOKS["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        assert hook["language"] == "system"
+        called = re.findall(r"\.venv/bin/(\w+)|(\.ci/\w+)", hook["entry"])
+        assert called, hook["entry"]
+        for tool, script in called:
+            assert tool in {"ruff", "mypy", "dvc"} or os.access(ROOT / script, os.X_OK)
+
+
+def test_dvcs_three_hooks_are_there() -> None:
+    hooks = {hook["id"]: hook for hook in HOOKS["repos"][0]["hooks"]}
+    for stage in ("pre-commit", "pre-push", "post-checkout"):
+        assert stage in HOOKS["default_install_hook_types"]
+        hook = hooks[f"dvc-{stage}"]
+        assert f".venv/bin/dvc git-hook {stage}" in hook["entry"]
+        assert (hook["stages"], hook["always_run"]) == ([stage], True)
