@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pandas as pd
 import pytest
@@ -232,3 +233,56 @@ def test_the_layout_of_mel_parquet_is_read_as_it_is_written() -> None:
     # features reads the bytes by itself; the two must not drift apart.
     spectrogram = clips()["a.0"].astype(np.float16)
     np.testing.assert_array_equal(unpack(spectrogram.tobytes(), num_mels=12), spectrogram)
+
+
+def test_mfcc_are_librosas_averaged_in_time_and_normalised_by_coefficient(tmp_path: Path) -> None:
+    write_mels(tmp_path / "mel.parquet", clips(), frame_rate=10.0)
+    packed = packing.pack(
+        tmp_path / "mel.parquet",
+        genre=GENRE,
+        split=make_split(SIDES),
+        params=make_params(
+            segments={"representation": "mfcc", "n_mfcc": 5, "max_frame_rate": 5.0, "max_mels": 2}
+        ).segments,
+    )
+    coefficients = {
+        track_id: librosa.feature.mfcc(S=clip.astype(np.float16).astype(np.float32).T, n_mfcc=5).T
+        for track_id, clip in clips().items()
+    }
+    pooled = {track_id: averaged_float(values, 2) for track_id, values in coefficients.items()}
+    training = np.concatenate([pooled["a.0"], pooled["b.0"]])
+    np.testing.assert_allclose(packed.description["mean"], training.mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(packed.description["std"], training.std(axis=0), atol=2e-3)
+    for track_id in ("a.0", "a.2"):
+        expected = (pooled[track_id] - training.mean(axis=0)) / training.std(axis=0)
+        np.testing.assert_allclose(rows_of(packed, track_id), expected, atol=5e-3)
+    assert packed.description["pooling"] == {"frames": 2, "bands": 1}
+    assert packed.description["num_bands"] == 5
+
+
+def averaged_float(values: np.ndarray, frames: int) -> np.ndarray:
+    return np.array(
+        [values[row : row + frames].mean(axis=0) for row in range(0, len(values) - frames + 1, frames)]
+    )
+
+
+@pytest.mark.parametrize(("role", "length", "number"), [("grid", 4, 3), ("vote", 6, 2)])
+def test_fixed_segments_are_evenly_spaced_in_every_track(
+    tmp_path: Path, role: str, length: int, number: int
+) -> None:
+    write_mels(tmp_path / "mel.parquet", clips(), frame_rate=10.0)
+    plan = {"duration": 0.4, "num_grid_segments": 3, "vote_duration": 0.6, "num_segments": 2}
+    packed = packing.pack(
+        tmp_path / "mel.parquet",
+        genre=GENRE,
+        split=make_split(SIDES),
+        params=make_params(segments={**plan, "max_frame_rate": 10.0, "max_mels": 12}).segments,
+    )
+    whole = features.spans(packed.index, make_split(SIDES), side="test", genres=packed.genres)
+    segments = features.fixed_spans(packed, make_split(SIDES), side="test", role=role)
+    assert set(segments.num_frames) == {length} and len(segments.track) == 2 * number
+    for track in (0, 1):
+        starts = segments.first_frame[segments.track == track] - whole.first_frame[track]
+        expected = np.linspace(0, whole.num_frames[track] - length, number)
+        np.testing.assert_allclose(starts, expected, atol=0.5)
+        assert set(segments.label[segments.track == track]) == {whole.label[track]}

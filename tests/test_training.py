@@ -1,5 +1,7 @@
 """Claims about the fit loop: it learns, it repeats itself to the byte, and it keeps the epoch it says."""
 
+import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +224,53 @@ def test_every_model_is_trained_kept_and_votes_as_it_was_validated(
     kept, _ = checkpoint.load(tmp_path)
     probabilities, label = votes(kept, toy.features, toy.split, "validation")
     assert log_loss(label, probabilities) == pytest.approx(fitted.best.validation_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(("plan", "steps"), [("random", 2), ("grid", 8), ("full", 6)])
+def test_an_epoch_is_as_long_as_its_plan_says(plan: str, steps: int, tmp_path: Path) -> None:
+    toy = make_toy(tmp_path, plan=plan, duration=1.0, num_grid_segments=4, vote_duration=2.0)
+    params = make_params(train={**PLAIN, "batch_size": 6}).train
+    cutter = batches.Cutter(toy.features.frames, device=devices.device())
+    rng = np.random.default_rng(0)
+    epoch = list(batches.of_training(toy.features, toy.split, cutter, params=params, rng=rng))
+    assert len(epoch) == steps  # of 12 tracks
+    assert {segments.shape[-1] for segments, _ in epoch} == {20 if plan == "full" else 10}
+    fitted, _ = fit(toy, epochs=12)
+    assert fitted.curves[-1].train_accuracy > 0.9
+
+
+def test_mfcc_are_learnt_from_too(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path, representation="mfcc", n_mfcc=6)
+    fitted, _ = fit(toy, epochs=12, frequency_shift=0.2, num_frequency_masks=1, frequency_mask=0.2)
+    assert fitted.best.validation_accuracy == 1.0
+    # Coefficients are no bands: they are neither shifted nor masked.
+    assert digest(fitted) == digest(fit(toy, epochs=12)[0])
+
+
+def test_a_long_gradient_is_scaled_down_to_its_limit(toy: Toy) -> None:
+    one_step = {"epochs": 1, "batch_size": 100, "lr": 0.01}
+    free, wide, narrow = (digest(fit(toy, clip_norm=norm, **one_step)[0]) for norm in (0.0, 1e6, 1e-7))
+    assert free == wide  # a norm below the limit is left alone
+    assert free != narrow  # AdamW's epsilon is no longer small beside such a gradient
+
+
+def test_a_majority_can_vote_in_validation(toy: Toy) -> None:
+    spoken = {**toy.features.description["segments"], "voting": "majority"}
+    outspoken = Toy(
+        features=dataclasses.replace(
+            toy.features, description={**toy.features.description, "segments": spoken}
+        ),
+        split=toy.split,
+    )
+    mean, majority = fit(toy)[0], fit(outspoken)[0]
+    assert [e.train_loss for e in mean.curves] == [e.train_loss for e in majority.curves]
+    assert [e.validation_loss for e in mean.curves] != [e.validation_loss for e in majority.curves]
+
+
+def test_a_compiled_network_learns_the_same(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Everything but the C++ compiler, which takes half a minute.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    plain, compiled = fit(toy, epochs=2)[0], fit(toy, epochs=2, compile=True)[0]
+    assert plain.state.keys() == compiled.state.keys()
+    for mine, theirs in zip(plain.curves, compiled.curves, strict=True):
+        assert theirs.validation_loss == pytest.approx(mine.validation_loss, abs=1e-3)

@@ -55,3 +55,23 @@ def test_the_model_votes_without_dropout() -> None:
     segments = FixedSegments(Cutter(frames, device=torch.device("cpu")), spans)
     one, other = (segment_probabilities(model.train(), segments) for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+def test_the_majority_decides_and_the_mean_settles_ties() -> None:
+    probabilities = np.array(
+        [[0.4, 0.35, 0.25], [0.45, 0.5, 0.05], [0.4, 0.3, 0.3], [0.9, 0.1, 0.0], [0.1, 0.2, 0.7]]
+    )
+    track = np.array([0, 0, 0, 1, 1])
+    verdicts = vote(probabilities, track, how="majority")
+    mean = vote(probabilities, track)
+    votes = np.array([[2, 1, 0], [1, 0, 1]])
+    np.testing.assert_allclose(verdicts, (votes + mean) / [[4], [3]])
+    np.testing.assert_allclose(verdicts.sum(axis=1), 1)
+    assert verdicts.argmax(1).tolist() == [0, 0]  # of the second track by the mean, 0.5 against 0.35
+
+
+def test_a_majority_outvotes_one_segment_that_is_sure() -> None:
+    probabilities = np.array([[0.99, 0.01], [0.45, 0.55], [0.45, 0.55]])
+    track = np.zeros(3, int)
+    assert vote(probabilities, track).argmax() == 0
+    assert vote(probabilities, track, how="majority").argmax() == 1

@@ -29,18 +29,16 @@ class Resume:
         Of the file; ``.safetensors``.
     identity : dict
         What makes a training this one, as plain values.
-    interval : float
-        s between two writes, at least.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], *, interval: float = INTERVAL) -> None:
-        self.path, self.interval = path, interval
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.path = path
         self.identity = _digest(identity)
         self.written = time.monotonic()
 
     def keep(self, tensors: "Callable[[], dict[str, torch.Tensor]]", values: dict[str, Any]) -> None:
         """Write the state, unless the last one is only just written; never half of it."""
-        if time.monotonic() - self.written < self.interval:
+        if time.monotonic() - self.written < INTERVAL:
             return
         from safetensors.torch import save_file
 
