@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from builders import Toy, make_params
+from scipy.special import softmax
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 from statsmodels.stats.proportion import proportion_confint
@@ -158,3 +159,44 @@ def test_the_test_tracks_and_no_others_are_scored(toy: Toy) -> None:
 def test_a_model_of_other_features_is_refused(toy: Toy) -> None:
     with pytest.raises(GenreproError, match="trained on other features"):
         evaluation.run(*untrained(toy, sha256="other"), toy.features, toy.split, params=CONFIG)
+
+
+def overconfident(num_tracks: int = 2000, *, factor: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of logits ``factor`` times too large, and labels drawn from the right ones."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (num_tracks, 4))
+    right = softmax(logits, axis=1)
+    label = np.array([rng.choice(4, p=row) for row in right])
+    return softmax(factor * logits, axis=1), label
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_the_temperature_undoes_what_made_the_model_too_sure(factor: float) -> None:
+    probabilities, label = overconfident(factor=factor)
+    assert evaluation.temperature(probabilities, label) == pytest.approx(factor, rel=0.1)
+
+
+def test_tempering_mends_the_calibration_and_moves_no_prediction() -> None:
+    probabilities, label = overconfident()
+    mended = evaluation.tempered(probabilities, evaluation.temperature(probabilities, label))
+    np.testing.assert_array_equal(mended.argmax(1), probabilities.argmax(1))
+    np.testing.assert_allclose(mended.sum(axis=1), 1)
+    correct = probabilities.argmax(1) == label
+    errors = [
+        evaluation.calibration_error(values.max(1), correct, num_bins=15)
+        for values in (probabilities, mended)
+    ]
+    assert errors[1] < errors[0] / 3
+    np.testing.assert_allclose(evaluation.tempered(probabilities, 1.0), probabilities, atol=1e-9)
+
+
+def test_a_tempered_evaluation_fits_on_validation_alone(toy: Toy) -> None:
+    model, description = untrained(toy)
+    plain = evaluation.run(model, description, toy.features, toy.split, params=CONFIG)
+    config = make_params(evaluate={"temperature": "validation"}).evaluate
+    mended = evaluation.run(model, description, toy.features, toy.split, params=config)
+    assert mended.test["accuracy"] == plain.test["accuracy"]
+    assert not mended.predictions.equals(plain.predictions)
+    swapped = toy.split.assign(split=toy.split["split"].replace({"train": "excluded"}))
+    without_training = evaluation.run(model, description, toy.features, swapped, params=config)
+    assert without_training.predictions.equals(mended.predictions)

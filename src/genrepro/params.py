@@ -227,6 +227,8 @@ class Evaluate(Section):
     """Of the Wilson intervals."""
     calibration_bins: int
     """Equal-width bins of the expected calibration error."""
+    temperature: Literal["none", "validation"]
+    """Whether probabilities are tempered, and by which side of the split."""
 
     def __post_init__(self) -> None:
         self._check("confidence", holds=0 < self.confidence < 1, must="lie between 0 and 1")
