@@ -187,10 +187,11 @@ class Train(Section):
     """Largest random shift along the bands, as a share of them: music in another key."""
     ema: float
     """Decay a step of the averaged weights that are validated and kept; 0 keeps the raw weights."""
-    select: Literal["validation_loss", "validation_accuracy"]
-    """Which epoch's weights are kept."""
+    select: Literal["last", "validation_loss", "validation_accuracy"]
+    """Which epoch's weights are kept: the last one's, or those that validation calls best."""
     patience: int
-    """Epochs without a better one after which training stops; 0: never before its last."""
+    """Epochs without a better one after which training stops; 0: never before its last. With select last,
+    the newest epoch is the better one."""
     compile: bool
     """torch.compile the network."""
     precision: Literal["32-true", "bf16-mixed"]

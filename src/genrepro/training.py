@@ -1,4 +1,4 @@
-"""The fit loop: AdamW over segments, a validation vote each epoch, the best epoch's weights kept.
+"""The fit loop: AdamW over segments, a validation vote each epoch, one epoch's weights kept.
 
 One process or several (`torchrun`): every process draws the same batches and takes every n-th segment of
 each, so that n processes make the steps of one. A killed training goes on from its last epoch (`resume`).
@@ -37,6 +37,7 @@ class Fit:
     """The selected epoch's weights, on the CPU; of a frozen body none."""
     curves: list[Epoch]
     best: Epoch
+    """The selected epoch: the last, or the best by validation, as ``train.select`` says."""
 
     def metrics(self) -> dict[str, float]:
         """Of metrics/train.json: the selected epoch."""
@@ -135,7 +136,7 @@ def fit(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resume: Resume | None = None,
 ) -> Fit:
-    """Train ``model`` and keep its best epoch.
+    """Train ``model`` and keep the epoch that ``params.select`` names.
 
     Parameters
     ----------
@@ -254,6 +255,8 @@ def _validation_scores(probabilities: np.ndarray, voters: batches.FixedSegments)
 
 def _better(epoch: Epoch, best: Epoch, select: str) -> bool:
     """Strictly better, so that of equal epochs the first is kept; accuracy ties are broken by the loss."""
+    if select == "last":
+        return True
     if select == "validation_loss":
         return epoch.validation_loss < best.validation_loss
     return (epoch.validation_accuracy, -epoch.validation_loss) > (
