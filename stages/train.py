@@ -1,4 +1,4 @@
-"""Stage train: fit the model and keep its best epoch by validation.
+"""Stage train: fit the model and keep one epoch of it, the last or the best by validation.
 
     python -m stages.train           params: seed, train, model, <model>
         -> models/model.safetensors, models/model.json, metrics/train.json, metrics/curves.csv

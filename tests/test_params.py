@@ -78,7 +78,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ("vit.trainable_blocks", "some", "a whole number or one of all"),
         ("vit.colours", "viridis", "one of magma, grey"),
         ("lstm.pooling", "first", "one of mean_max, last"),
-        ("train.select", "loss", "one of validation_loss, validation_accuracy"),
+        ("train.select", "loss", "one of last, validation_loss, validation_accuracy"),
     ],
 )
 def test_a_wrong_type_is_named_with_what_is_wanted(

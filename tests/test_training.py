@@ -123,9 +123,17 @@ def test_the_epoch_of_the_highest_accuracy_is_kept_and_the_loss_breaks_ties(toy:
     assert fitted.best == min(tied, key=lambda epoch: epoch.validation_loss)
 
 
+def test_the_last_epoch_is_kept_however_it_validates(toy: Toy) -> None:
+    fitted, _ = fit(toy, select="last", **{**RESTLESS, "epochs": 7})
+    assert fitted.best == fitted.curves[-1]
+    lowest = min(fitted.curves, key=lambda epoch: epoch.validation_loss)
+    assert fitted.best != lowest, "the last epoch happens to be the best: this shows nothing"
+
+
+@pytest.mark.parametrize("select", ["last", "validation_loss"])
 @pytest.mark.parametrize("ema", [0.0, 0.5])
-def test_the_weights_that_are_kept_have_the_scores_of_their_epoch(toy: Toy, ema: float) -> None:
-    fitted, _ = fit(toy, ema=ema, **RESTLESS)
+def test_the_weights_that_are_kept_have_the_scores_of_their_epoch(toy: Toy, ema: float, select: str) -> None:
+    fitted, _ = fit(toy, ema=ema, select=select, **RESTLESS)
     probabilities, label = vote_of(toy, fitted.state, "validation")
     assert fitted.best.validation_loss == pytest.approx(log_loss(label, probabilities), rel=1e-4)
     assert fitted.best.validation_accuracy == accuracy_score(label, probabilities.argmax(1))

@@ -166,8 +166,8 @@ class Train(Section):
     """Largest random shift along the bands, as a share of them: music in another key."""
     ema: float
     """Decay a step of the averaged weights that are validated and kept; 0 keeps the raw weights."""
-    select: Literal["validation_loss", "validation_accuracy"]
-    """Which epoch's weights are kept."""
+    select: Literal["last", "validation_loss", "validation_accuracy"]
+    """Which epoch's weights are kept: the last one's, or those that validation calls best."""
     precision: Literal["32-true", "bf16-mixed"]
     """Lightning Fabric's name for the arithmetic."""
 

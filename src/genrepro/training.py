@@ -1,4 +1,4 @@
-"""The fit loop: AdamW over random segments, a validation vote each epoch, the best epoch's weights kept."""
+"""The fit loop: AdamW over random segments, a validation vote each epoch, one epoch's weights kept."""
 
 import copy
 import math
@@ -46,6 +46,7 @@ class Fit:
     """The selected epoch's weights, on the CPU."""
     curves: list[Epoch]
     best: Epoch
+    """The selected epoch: the last, or the best by validation, as ``train.select`` says."""
 
 
 def run(
@@ -122,7 +123,7 @@ def fit(
     rng: np.random.Generator,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Fit:
-    """Train ``model`` and keep its best epoch.
+    """Train ``model`` and keep the epoch that ``params.select`` names.
 
     Parameters
     ----------
@@ -247,6 +248,8 @@ def _validation_scores(probabilities: np.ndarray, voters: EvenSegments) -> dict[
 
 def _better(epoch: Epoch, best: Epoch, select: str) -> bool:
     """Strictly better, so that of equal epochs the first is kept; accuracy ties are broken by the loss."""
+    if select == "last":
+        return True
     if select == "validation_loss":
         return epoch.validation_loss < best.validation_loss
     return (epoch.validation_accuracy, -epoch.validation_loss) > (
