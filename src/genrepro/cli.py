@@ -110,6 +110,7 @@ _Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this one 
 _Data = Annotated[
     Path | None, typer.Option(envvar="GENREPRO_DATA", help="Folder with data sets under their names.")
 ]
+_Again = Annotated[bool, typer.Option("--again", help="Also what has run, every stage of it.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the commands of DVC and run nothing.")]
 
 
@@ -133,28 +134,33 @@ def run_experiments(
     set_param: _Set = None,
     seed: _Seeds = None,
     data: _Data = None,
+    again: _Again = False,
     dry_run: _DryRun = False,
 ) -> None:
-    """Run NAME... with DVC, a run for each seed; what DVC has of this commit already is left as it is."""
+    """Run NAME... with DVC, a run for each seed; what is recorded, queued or run already is left out."""
     import shlex
 
-    from genrepro import experiments, launching
+    from genrepro import experiments, launching, records
 
     num_failed = 0
     try:
-        chosen = experiments.select(experiments.load(), names)
+        known = experiments.load()
+        chosen = experiments.select(known, names)
         # All commands first: nothing runs if one of them cannot.
         planned = list(
-            launching.commands(chosen, queue=queue, seeds=seed or (), extra=set_param or (), data=data)
+            launching.commands(
+                chosen, queue=queue, seeds=seed or (), extra=set_param or (), data=data, again=again
+            )
         )
         if not planned:
             raise GenreproError("none of these experiments has such a seed.")
         launching.check_workspace()
+        standing = {} if again else launching.standing(chosen, records.read(known))
         for name, command in planned:
-            if dry_run:
+            if name in standing:
+                print(f"{name} {standing[name]}.", file=sys.stderr)
+            elif dry_run:
                 print(shlex.join(command))
-            elif launching.already_there(name):
-                print(f"{name} is there: `dvc exp remove {name}` to run it again.")
             elif not launching.run(command):
                 num_failed += 1
     except GenreproError as error:

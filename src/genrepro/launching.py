@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genrepro import datasets, experiments, revisions, sections
+from genrepro import datasets, experiments, records, revisions, sections
 from genrepro.errors import GenreproError
 from genrepro.experiments import Experiment
+from genrepro.records import Record, changes
 
 _BARE = re.compile(r"[A-Za-z_./~][\w./~-]*")
 
@@ -27,6 +28,7 @@ def commands(
     seeds: Sequence[int] = (),
     extra: Sequence[str] = (),
     data: Path | None = None,
+    again: bool = False,
 ) -> Iterator[tuple[str, list[str]]]:
     """Name and arguments of every run, `dvc` first.
 
@@ -41,6 +43,8 @@ def commands(
         Further ``key=value``, as ``-S`` takes them; they go before an experiment's own.
     data : Path, optional
         Folder in which data sets lie under their names: one that is there is the run's ``source``.
+    again : bool
+        Run every stage, and replace a run of that name.
 
     Raises
     ------
@@ -56,6 +60,7 @@ def commands(
             settings = overrides | {"seed": str(seed)} | given
             name = experiment.run_name(seed)
             command = ["dvc", "exp", "run", "--queue" if queue else "--temp", "--name", name]
+            command += ["--force"] if again else []
             for key, value in settings.items():
                 command += ["--set-param", f"{key}={value}"]
             yield name, command
@@ -82,9 +87,31 @@ def check_workspace() -> None:
         )
 
 
-def already_there(name: str) -> bool:
-    """Whether DVC has a run of that name that began at the commit that is checked out."""
-    return revisions.head() in revisions.experiments(name)
+def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[str, str]:
+    """The runs that need no other: their names, and where each is, in words.
+
+    Parameters
+    ----------
+    chosen : iterable of Experiment
+    found : mapping
+        Records of `records.read`; those of other parameters than an experiment's do not count.
+    """
+    head, queued = revisions.head(), revisions.queued()
+    there = {}
+    for experiment in chosen:
+        record = found.get(experiment.name)
+        recorded = (
+            {run.seed for run in record.runs} if record and not changes(record.params, experiment) else ()
+        )
+        for seed in experiment.seeds:
+            name = experiment.run_name(seed)
+            if seed in recorded:
+                there[name] = f"is in {records.path(experiment.name)}"
+            elif head in revisions.experiments(name):
+                there[name] = "has run; `genrepro experiment collect` records it"
+            elif name in queued:
+                there[name] = "is in DVC's queue"
+    return there
 
 
 def _extra(extra: Sequence[str]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """What named experiments gave: one small JSON file each below metrics/experiments/, in git.
 
 DVC keeps an experiment as a commit of this clone alone. `collect` reads its figures there, and takes them
-only if it ran with the parameters that experiments.yaml asks for; the record keeps those parameters, so that a
-figure is never shown for an entry, or for defaults in params.yaml, that have changed since.
+only if it ran with the parameters that experiments.yaml asks for; the record keeps those parameters, so that
+a figure is never shown for an entry, or for defaults in params.yaml, that have changed since.
 """
 
 import dataclasses

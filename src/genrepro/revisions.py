@@ -90,6 +90,14 @@ def experiments(name: str) -> dict[str, str]:
     return found
 
 
+def queued() -> set[str]:
+    """Names of the experiments of the commit that is checked out which wait in DVC's queue."""
+    # DVC keeps the queue as a stash; a message is dvc-exp:<baseline>:<baseline of a branch>:<name>.
+    messages = _git("log", "--walk-reflogs", "--format=%gs", "refs/exps/celery/stash").stdout.decode()
+    fields = [line.rpartition("dvc-exp:")[2].split(":") for line in messages.splitlines()]
+    return {parts[-1] for parts in fields if parts[0] == head()}
+
+
 def resolve(revision: str) -> str:
     """The commit that git, or DVC among its experiments, knows as ``revision``.
 
