@@ -140,8 +140,8 @@ def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[
         matching = [known for known in experiments if fnmatchcase(known, name)]
         if not matching:
             near = difflib.get_close_matches(name, experiments, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else "see `genrepro experiment list`."
-            raise GenreproError(f"there is no experiment {name!r} in {PATH}: {hint}")
+            hint = f"near it are {', '.join(near)}" if near else "`genrepro experiment list` names them"
+            raise GenreproError(f"there is no experiment {name!r} in {PATH}; {hint}.")
         found |= {known: experiments[known] for known in matching}
     return list(found.values())
 

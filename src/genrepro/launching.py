@@ -18,7 +18,7 @@ from genrepro.errors import GenreproError
 from genrepro.experiments import Experiment
 from genrepro.records import Record, changes
 
-_BARE = re.compile(r"[A-Za-z_./~][\w./~-]*")
+_BARE = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
 
 
 def commands(
@@ -152,4 +152,6 @@ def _text(value: Any) -> str:
     """A value as DVC's `-S` reads it back (Hydra's grammar, in which a comma would be a choice)."""
     if not isinstance(value, str):
         return json.dumps(value)
-    return value if _BARE.fullmatch(value) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # Between quotes only a quote is escaped, and backslashes before one.
+    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return value if _BARE.fullmatch(value) else f"'{quoted}'"
