@@ -26,9 +26,9 @@ def test_a_named_experiment_runs_is_recorded_and_stands_on_the_page(
 
     experiment(reproduced, "run", NAME, "--seed", "1", "--queue")
     assert f"{NAME}-s1 is in DVC's queue" in experiment(reproduced, "run", NAME, "--seed", "1", "--queue")
+    experiment(reproduced, "run", NAME, "--seed", "2", "--queue", "-S", "train.epochs=1")
     reproduced.run("dvc", "queue", "start", "--jobs", "1")
     wait_for_queue(reproduced)
-    experiment(reproduced, "run", NAME, "--seed", "2", "-S", "train.epochs=1")
 
     collected = reproduced.run(
         "env", "PYTHONPATH=src", "python", "-m", "genrepro", "experiment", "collect", check=False
