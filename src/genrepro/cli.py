@@ -95,3 +95,104 @@ def _likeliest(probabilities: dict[str, float]) -> str:
 def _clock(seconds: int) -> str:
     minutes, rest = divmod(seconds, 60)
     return f"{minutes}:{rest:02d}"
+
+
+experiment = typer.Typer(no_args_is_help=True, help="Named experiments of experiments.yaml.")
+app.add_typer(experiment, name="experiment")
+
+_Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names or patterns, as in 'images-*'.")]
+_AnyNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME...]", help="Names or patterns; default: all.")
+]
+_Queue = Annotated[bool, typer.Option("--queue", help="Into DVC's queue; `dvc queue start` runs it.")]
+_Set = Annotated[list[str] | None, typer.Option("--set-param", "-S", help="key=value of params.yaml.")]
+_Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this one of its seeds.")]
+_Data = Annotated[
+    Path | None, typer.Option(envvar="GENREPRO_DATA", help="Folder with data sets under their names.")
+]
+_Again = Annotated[bool, typer.Option("--again", help="Also what has run, every stage of it.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the commands of DVC and run nothing.")]
+
+
+@experiment.command("list")
+def list_experiments(names: _AnyNames = None) -> None:
+    """What each experiment reproduces, and the published figure with its interval."""
+    from genrepro import experiments, results
+
+    try:
+        for chosen in experiments.select(experiments.load(), names or ["*"]):
+            print(f"{chosen.name}: {chosen.title}")
+            print(f"  {chosen.source}: {results.published_text(chosen.published)}")
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+
+
+@experiment.command("run")
+def run_experiments(
+    names: _Names,
+    queue: _Queue = False,
+    set_param: _Set = None,
+    seed: _Seeds = None,
+    data: _Data = None,
+    again: _Again = False,
+    dry_run: _DryRun = False,
+) -> None:
+    """Run NAME... with DVC, a run for each seed; what is recorded, queued or run already is left out."""
+    import shlex
+
+    from genrepro import experiments, launching, records
+
+    num_failed = 0
+    try:
+        known = experiments.load()
+        chosen = experiments.select(known, names)
+        # All commands first: nothing runs if one of them cannot.
+        planned = list(
+            launching.commands(
+                chosen, queue=queue, seeds=seed or (), extra=set_param or (), data=data, again=again
+            )
+        )
+        if not planned:
+            raise GenreproError("none of these experiments has such a seed.")
+        launching.check_workspace()
+        standing = {} if again else launching.standing(chosen, records.read(known))
+        for name, command in planned:
+            if name in standing:
+                print(f"{name} {standing[name]}.", file=sys.stderr)
+            elif dry_run:
+                print(shlex.join(command))
+            elif not launching.run(command):
+                num_failed += 1
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    if num_failed:
+        sys.exit(f"genrepro: {num_failed} of {len(planned)} runs failed; DVC says why above.")
+
+
+@experiment.command("collect")
+def collect_experiments(names: _AnyNames = None) -> None:
+    """Record below metrics/experiments/ what DVC's experiments gave."""
+    from genrepro import experiments, records
+
+    try:
+        taken, refused = records.collect(experiments.select(experiments.load(), names or ["*"]))
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    print(f"{len(taken)} runs recorded")
+    for sentence in refused:
+        print(f"genrepro: {sentence}", file=sys.stderr)
+    if refused:
+        sys.exit(1)
+
+
+@experiment.command("table")
+def write_table() -> None:
+    """Write docs/RESULTS.md from what is recorded: published beside measured."""
+    from genrepro import experiments, records, results
+
+    try:
+        known = experiments.load()
+        results.write(known, records.read(known))
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    print(f"{results.TARGET} is written")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from genrepro.architectures import Ast, Cnn, Head, Lstm, Vit
 from genrepro.errors import GenreproError
-from genrepro.sections import Section, build
+from genrepro.sections import Section, build, read
 
 DATASETS = (
     "synthetic",
@@ -293,17 +293,4 @@ class Params(Section):
 
 def load(path: Path = Path("params.yaml")) -> Params:
     """Read and check ``path``; raise GenreproError, one sentence, at the first thing that is wrong."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    if not path.is_file():
-        raise GenreproError(f"{path} is missing: run from the repository root.")
-    try:
-        values = YAML(typ="safe").load(path)
-    except YAMLError as error:
-        # ruamel adds excerpts and advice over many lines; a sentence needs what is wrong and where.
-        mark = getattr(error, "problem_mark", None)
-        problem = " ".join((getattr(error, "problem", None) or str(error).splitlines()[0]).split())
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise GenreproError(f"{path} is not valid YAML: {problem}{where}.") from error
-    return build(Params, values, name=str(path), prefix="")
+    return build(Params, read(path), name=str(path), prefix="")

@@ -64,12 +64,38 @@ def read(revision: str) -> Predictions:
         return parse(_read_file(Path(revision), name=revision), name=revision)
     commit = resolve(revision)
     name = revision if commit.startswith(revision) else f"{revision} ({commit[:8]})"
-    found = _git("cat-file", "blob", f"{commit}:./{PREDICTIONS}")
-    if found.returncode:
+    found = content(commit, PREDICTIONS)
+    if found is None:
         raise GenreproError(
             f"{name} has no {PREDICTIONS}: run `dvc repro` there and commit what it writes below metrics/."
         )
-    return parse(found.stdout, name=name)
+    return parse(found, name=name)
+
+
+def content(commit: str, path: str) -> bytes | None:
+    """The bytes of a file of the project at ``commit``; None if it is not there."""
+    found = _git("cat-file", "blob", f"{commit}:./{path}")
+    return None if found.returncode else found.stdout
+
+
+def experiments(name: str) -> dict[str, str]:
+    """The commits of the DVC experiments called ``name``, by their baselines; the newest comes first."""
+    listed = _git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    found = {}
+    for line in listed.stdout.decode().splitlines():
+        tip, reference = line.split(" ", 1)
+        match = _EXPERIMENT.fullmatch(reference)
+        if match and match[2] == name:
+            found[match[1].replace("/", "")] = tip
+    return found
+
+
+def queued() -> set[str]:
+    """Names of the experiments of the commit that is checked out which wait in DVC's queue."""
+    # DVC keeps the queue as a stash; a message is dvc-exp:<baseline>:<baseline of a branch>:<name>.
+    messages = _git("log", "--walk-reflogs", "--format=%gs", "refs/exps/celery/stash").stdout.decode()
+    fields = [line.rpartition("dvc-exp:")[2].split(":") for line in messages.splitlines()]
+    return {parts[-1] for parts in fields if parts[0] == head()}
 
 
 def resolve(revision: str) -> str:
@@ -85,15 +111,9 @@ def resolve(revision: str) -> str:
     commit = _commit(revision)
     if commit:
         return commit
-    listed = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").stdout.decode()
-    baselines = {}
-    for line in listed.splitlines():
-        tip, reference = line.split(" ", 1)
-        match = _EXPERIMENT.fullmatch(reference)
-        if match and match[2] == revision:
-            baselines[match[1].replace("/", "")] = tip
-    if len(baselines) > 1 and _commit("HEAD") in baselines:
-        return baselines[_commit("HEAD")]
+    baselines = experiments(revision)
+    if len(baselines) > 1 and head() in baselines:
+        return baselines[head()]
     if len(baselines) > 1:
         raise GenreproError(
             f"{len(baselines)} experiments are called {revision!r}, of the baselines "
@@ -106,6 +126,11 @@ def resolve(revision: str) -> str:
             "`git branch --all` and `dvc exp list --all-commits` name what there is."
         )
     return next(iter(baselines.values()))
+
+
+def head() -> str:
+    """The hash of the commit that is checked out, empty outside a repository and before the first commit."""
+    return _commit("HEAD")
 
 
 def parse(content: bytes, *, name: str) -> Predictions:

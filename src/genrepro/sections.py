@@ -1,4 +1,4 @@
-"""From a mapping of plain values to frozen dataclasses, with a sentence for whatever does not fit.
+"""From YAML to plain values to frozen dataclasses, with a sentence for whatever does not fit.
 
 Nothing is converted but whole numbers to floats: text that looks like a number is a mistake, not a number.
 """
@@ -7,6 +7,7 @@ import dataclasses
 import math
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 from genrepro.errors import GenreproError
@@ -25,8 +26,33 @@ class Section:
             raise GenreproError(f"params.yaml: {name}.{key} = {getattr(self, key)!r} must {must}.")
 
 
+def read(path: Path) -> Any:
+    """The plain values of a YAML file at the repository's root, unchecked."""
+    if not path.is_file():
+        raise GenreproError(f"{path} is missing: run from the repository root.")
+    return parse(path.read_bytes(), name=str(path))
+
+
+def parse(content: bytes, *, name: str) -> Any:
+    """The plain values of YAML 1.2, unchecked; raise GenreproError, one sentence, if it is none."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(content)
+    except YAMLError as error:
+        # ruamel adds excerpts and advice over many lines; a sentence needs what is wrong and where.
+        mark = getattr(error, "problem_mark", None)
+        problem = " ".join((getattr(error, "problem", None) or str(error).splitlines()[0]).split())
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise GenreproError(f"{name} is not valid YAML: {problem}{where}.") from error
+
+
 def build(section: type, values: Any, *, name: str, prefix: str) -> Any:
-    """An instance of the dataclass ``section`` from a mapping; ``prefix`` is the dotted path so far."""
+    """An instance of the dataclass ``section`` from a mapping; ``prefix`` is the dotted path so far.
+
+    Every key is required but those of fields with a default.
+    """
     if not isinstance(values, dict):
         raise GenreproError(
             f"{name}: {prefix.rstrip('.') or 'the file'} must be a mapping of keys to values."
@@ -36,10 +62,17 @@ def build(section: type, values: Any, *, name: str, prefix: str) -> Any:
     for key in values:
         if key not in fields:
             raise GenreproError(f"{name}: unknown key {prefix}{key}; known here: {', '.join(fields)}.")
+    optional = {field.name for field in dataclasses.fields(section) if _has_default(field)}
     for key in fields:
-        if key not in values:
+        if key not in values and key not in optional:
             raise GenreproError(f"{name}: the key {prefix}{key} is missing.")
-    return section(**{key: _value(hints[key], values[key], name=name, key=prefix + key) for key in fields})
+    given = [key for key in fields if key in values]
+    return section(**{key: _value(hints[key], values[key], name=name, key=prefix + key) for key in given})
+
+
+def _has_default(field: dataclasses.Field) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
 
 
 def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
@@ -48,12 +81,17 @@ def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
         return build(typing.cast(type, hint), value, name=name, prefix=key + ".")
     if typing.get_origin(hint) in _UNIONS:
         for option in typing.get_args(hint):
+            if dataclasses.is_dataclass(option) and isinstance(value, dict):
+                return build(typing.cast(type, option), value, name=name, prefix=key + ".")
             if _fits(option, value):
                 return value
     elif typing.get_origin(hint) is tuple:
         (item, _) = typing.get_args(hint)
         if isinstance(value, list):
             return tuple(_value(item, entry, name=name, key=key) for entry in value)
+    elif typing.get_origin(hint) is dict:
+        if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+            return value
     elif hint is float and _fits(int, value):
         return float(value)
     elif _fits(hint, value):
@@ -76,4 +114,7 @@ def _words(hint: Any) -> str:
         return " or ".join(_words(option) for option in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return f"a list, each item {_words(typing.get_args(hint)[0])}"
-    return {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}[hint]
+    if typing.get_origin(hint) is dict or dataclasses.is_dataclass(hint):
+        return "a mapping of keys to values"
+    words = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+    return words.get(hint, "left out")

@@ -1,0 +1,174 @@
+"""What named experiments gave: one small JSON file each below metrics/experiments/, in git.
+
+DVC keeps an experiment as a commit of this clone alone. `collect` reads its figures there, and takes them
+only if it ran with the parameters that experiments.yaml asks for; the record keeps those parameters, so that
+a figure is never shown for an entry, or for defaults in params.yaml, that have changed since.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genrepro import experiments, revisions, sections
+from genrepro.errors import GenreproError
+from genrepro.experiments import Experiment
+from genrepro.files import write_json
+from genrepro.params import Params
+from genrepro.sections import build
+
+FOLDER = Path("metrics", "experiments")
+_MODEL = "models/model.json"
+_TEST = ("accuracy", "accuracy_low", "accuracy_high", "segment_accuracy", "num_tracks", "leaky")
+_SPLIT = ("num_train", "num_validation", "num_test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One seed's figures: of metrics/test.json, train.json and split.json, and the hashes of the data."""
+
+    seed: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    segment_accuracy: float
+    num_tracks: int
+    leaky: int
+    best_epoch: int
+    num_train: int
+    num_validation: int
+    num_test: int
+    split_sha256: str
+    features_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One experiment's runs."""
+
+    params: dict[str, Any]
+    """What they ran with, as `experiments.recipe` gives it."""
+    runs: tuple[Run, ...]
+    """By seed."""
+
+
+def path(name: str) -> Path:
+    """Where the record of an experiment lies."""
+    return FOLDER / f"{name}.json"
+
+
+def read(known: Mapping[str, Experiment]) -> dict[str, Record]:
+    """All records by the names of their experiments; GenreproError if one is broken or of no experiment."""
+    found = {}
+    for file in sorted(FOLDER.glob("*.json")):
+        if file.stem not in known:
+            raise GenreproError(
+                f"{file} is of no experiment in {experiments.PATH}: remove it or restore the entry."
+            )
+        found[file.stem] = _read(file)
+    return found
+
+
+def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
+    """In which parameters runs differ from what the experiment now asks for: ``train.lr = 0.1, now 0.2``.
+
+    Only parameters known to both count: one that came later had no other value when they ran.
+    """
+    wanted = experiments.recipe(experiment.params)
+    return [
+        f"{key} = {_plain(ran_with[key])}, now {_plain(value)}"
+        for key, value in wanted.items()
+        if key in ran_with and ran_with[key] != value
+    ]
+
+
+def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
+    """Bring the records of experiments up to date with what DVC has of them in this clone.
+
+    Of runs with one name, that of the commit that is checked out counts, or else the newest. Seeds of which
+    DVC has nothing keep their figures, unless these were measured with other parameters than the new ones.
+
+    Returns
+    -------
+    taken : list of str
+        Names of the runs that were recorded or found recorded.
+    refused : list of str
+        A sentence for each run that was not.
+    """
+    taken, refused = [], []
+    for experiment in chosen:
+        found: dict[int, Run] = {}
+        for seed in experiment.seeds:
+            name = experiment.run_name(seed)
+            commits = revisions.experiments(name)
+            if not commits:
+                continue
+            commit = commits.get(revisions.head()) or next(iter(commits.values()))
+            try:
+                found[seed] = _run(commit, experiment, seed)
+                taken.append(name)
+            except GenreproError as error:
+                refused.append(f"{name} ({commit[:8]}) {error}")
+        if found:
+            target = path(experiment.name)
+            old = _read(target) if target.exists() else None
+            if old and not changes(old.params, experiment):
+                found = {run.seed: run for run in old.runs if run.seed in experiment.seeds} | found
+            runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
+            write_json(target, {"params": experiments.recipe(experiment.params), "runs": runs})
+    return taken, refused
+
+
+def _read(file: Path) -> Record:
+    try:
+        values = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise GenreproError(f"{file} is no JSON: take it from git again.") from error
+    if not isinstance(values, dict) or not isinstance(values.get("runs"), list):
+        raise GenreproError(f"{file} is no record of an experiment: take it from git again.")
+    runs = tuple(build(Run, run, name=str(file), prefix="runs.") for run in values["runs"])
+    record: Record = build(Record, {**values, "runs": []}, name=str(file), prefix="")
+    return dataclasses.replace(record, runs=runs)
+
+
+def _run(commit: str, experiment: Experiment, seed: int) -> Run:
+    """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
+    content = revisions.content(commit, "params.yaml")
+    if content is None:
+        raise GenreproError("is not recorded: it has no params.yaml.")
+    ran: Params = build(
+        Params, sections.parse(content, name="its params.yaml"), name="its params.yaml", prefix=""
+    )
+    if ran.seed != seed:
+        raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
+    if different := changes(experiments.recipe(ran), experiment):
+        raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {experiments.PATH}.")
+    test = _json(commit, "metrics/test.json")
+    train = _json(commit, "metrics/train.json")
+    split = _json(commit, "metrics/split.json")
+    data = _json(commit, _MODEL).get("data", {})
+    values = {
+        "seed": seed,
+        **{key: test.get(key) for key in _TEST},
+        "best_epoch": train.get("best_epoch"),
+        **{key: split.get(key) for key in _SPLIT},
+        **{key: data.get(key) for key in ("split_sha256", "features_sha256")},
+    }
+    return build(Run, values, name="is not recorded", prefix="")
+
+
+def _json(commit: str, name: str) -> dict[str, Any]:
+    content = revisions.content(commit, name)
+    try:
+        values = json.loads(content) if content is not None else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise GenreproError(f"is not recorded: it has no {name}.")
+    return values
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, str) else value

@@ -1,0 +1,198 @@
+"""docs/RESULTS.md, published beside measured: out of docs/RESULTS.template.md, experiments.yaml and metrics/.
+
+The template holds the prose and, on lines of their own, marks for what is filled in here: ``default``, the
+run that is committed; ``experiments: GROUP``, an experiment a row; ``runs: GROUP``, a seed a row; each within
+``<!-- -->``. What has not been measured says what it needs. Equal inputs give equal bytes.
+"""
+
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genrepro import params
+from genrepro.comparison import CONFIDENCE
+from genrepro.errors import GenreproError
+from genrepro.experiments import Experiment, Published
+from genrepro.files import read_json, replacing
+from genrepro.records import Record, Run, changes
+
+TEMPLATE = Path("docs", "RESULTS.template.md")
+TARGET = Path("docs", "RESULTS.md")
+_MARK = re.compile(r"<!-- *(\w+)(?:: *([\w-]+))? *-->")
+_WRITTEN_BY = (
+    "<!-- Written by `genrepro experiment table`: edit docs/RESULTS.template.md and experiments.yaml. -->"
+)
+_UNKNOWN = "-"
+
+
+def write(known: Mapping[str, Experiment], records: Mapping[str, Record]) -> None:
+    """Write docs/RESULTS.md; see `render`."""
+    if not TEMPLATE.is_file():
+        raise GenreproError(f"{TEMPLATE} is missing: run from the repository root.")
+    text = render(TEMPLATE.read_text("utf-8"), known, records)
+    with replacing(TARGET) as partial:
+        partial.write_text(text, "utf-8")
+
+
+def render(template: str, known: Mapping[str, Experiment], records: Mapping[str, Record]) -> str:
+    """The template with its marks filled in.
+
+    Raises
+    ------
+    GenreproError
+        If a mark is unknown, or a group of experiments has no table.
+    """
+    shown: set[str] = set()
+    groups = {experiment.group for experiment in known.values()}
+    tables: dict[str, Callable[[list[Experiment]], list[str]]] = {
+        "experiments": lambda chosen: experiments_table(chosen, records),
+        "runs": lambda chosen: runs_table(chosen, records),
+    }
+
+    def filled(mark: re.Match[str]) -> list[str]:
+        kind, group = mark.groups()
+        if kind == "default" and group is None:
+            return default_table()
+        if kind not in tables or group not in groups:
+            raise GenreproError(
+                f"{TEMPLATE}: {mark.group()} is unknown; known are default, and experiments or runs of "
+                f"{', '.join(sorted(groups))}."
+            )
+        if kind == "experiments":
+            shown.add(group)
+        return tables[kind]([experiment for experiment in known.values() if experiment.group == group])
+
+    lines = [_WRITTEN_BY]
+    for line in template.splitlines():
+        mark = _MARK.fullmatch(line.strip())
+        lines += filled(mark) if mark else [line]
+    for group in sorted(groups - shown):
+        raise GenreproError(f"{TEMPLATE} has no <!-- experiments: {group} -->: a group would be left out.")
+    return "\n".join(lines) + "\n"
+
+
+def experiments_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> list[str]:
+    """An experiment a row: published, if any of them is, beside measured."""
+    header, rows = ["experiment", "what", "source"], [[f"`{of.name}`", of.title, of.source] for of in chosen]
+    if any(experiment.published for experiment in chosen):
+        header += ["published", "95 % interval", "n"]
+        rows = [row + _published(of.published) for row, of in zip(rows, chosen, strict=True)]
+    header += ["measured", "spread over seeds", "95 % interval", "n", "split", "leaky"]
+    return _table(
+        header,
+        [row + _measured(of, records.get(of.name)) for row, of in zip(rows, chosen, strict=True)],
+    )
+
+
+def runs_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> list[str]:
+    """Every recorded run of them, a seed a row; a sentence where there is none."""
+    rows = []
+    for experiment in chosen:
+        record = records.get(experiment.name)
+        for run in record.runs if record and not changes(record.params, experiment) else ():
+            if run.seed in experiment.seeds:
+                rows.append(
+                    [
+                        f"`{experiment.run_name(run.seed)}`",
+                        _share(run.accuracy),
+                        _interval(run.accuracy_low, run.accuracy_high),
+                        str(run.num_tracks),
+                        _share(run.segment_accuracy),
+                        _sizes(run),
+                        str(run.best_epoch),
+                        str(run.leaky),
+                    ]
+                )
+    if not rows:
+        return ["No run yet."]
+    header = ["run", "accuracy", "95 % interval", "n", "by segment", "tracks", "kept epoch", "leaky"]
+    return _table(header, rows)
+
+
+def default_table() -> list[str]:
+    """The committed run of params.yaml."""
+    config = params.load()
+    test = read_json(Path("metrics", "test.json"))
+    split = read_json(Path("metrics", "split.json"))
+    row = [
+        f"`{config.model}` on `{config.dataset}`",
+        f"`{config.split.strategy}` {split['num_train']} / {split['num_validation']} / {split['num_test']}",
+        _share(test["accuracy"]),
+        _interval(test["accuracy_low"], test["accuracy_high"]),
+        str(test["num_tracks"]),
+        str(test["leaky"]),
+    ]
+    return _table(["default", "split", "accuracy", "95 % interval", "n", "leaky"], [row])
+
+
+def wilson(share: float, num_tracks: int) -> tuple[float, float]:
+    """The interval of a share of tracks; of a mean over seeds, that of the nearest number of tracks."""
+    from genrepro import evaluation
+
+    return evaluation.wilson(round(share * num_tracks), num_tracks, confidence=CONFIDENCE)
+
+
+def published_text(published: Published | None) -> str:
+    """A published figure in one phrase: ``0.6263 [0.528, 0.715] of 99``."""
+    if published is None:
+        return "an open question"
+    accuracy, interval, num_tracks = _published(published)
+    return accuracy if published.num_tracks is None else f"{accuracy} [{interval}] of {num_tracks}"
+
+
+def _published(published: Published | None) -> list[str]:
+    """Accuracy as printed, interval, n."""
+    if published is None:
+        return [_UNKNOWN] * 3
+    if published.num_tracks is None:
+        return [f"{published.accuracy:.4f}", "n is not published", _UNKNOWN]
+    interval = wilson(published.accuracy, published.num_tracks)
+    return [f"{published.accuracy:.4f}", _interval(*interval), str(published.num_tracks)]
+
+
+def _measured(experiment: Experiment, record: Record | None) -> list[str]:
+    """Accuracy or why there is none, spread, interval, n, split, leak flag."""
+    split = f"`{experiment.params.split.strategy}`"
+    runs = [run for run in record.runs if run.seed in experiment.seeds] if record else []
+    different = changes(record.params, experiment) if record else []
+    if not runs or different:
+        needs = f": needs {', '.join(experiment.needs)}" if experiment.needs else ""
+        stale = f"; measured with {'; '.join(different)}" if different else ""
+        return [f"not run{needs}{stale}", *[_UNKNOWN] * 3, split, _UNKNOWN]
+    accuracies = [run.accuracy for run in runs]
+    mean = statistics.fmean(accuracies)
+    spread = f"{len(runs)} of {len(experiment.seeds)} seeds"
+    if len(runs) > 1:
+        spread = f"{_interval(min(accuracies), max(accuracies))}, {spread}"
+    sizes = {_sizes(run) for run in runs}
+    split += f" {sizes.pop()}" if len(sizes) == 1 else ""
+    if len(runs) > 1:
+        split += ", one for all" if len({run.split_sha256 for run in runs}) == 1 else ", drawn by seed"
+    num_tracks = sorted({run.num_tracks for run in runs})
+    return [
+        _share(mean),
+        spread,
+        _interval(*wilson(mean, num_tracks[0])),
+        "-".join(map(str, {num_tracks[0]: None, num_tracks[-1]: None})),
+        split,
+        "-".join(str(flag) for flag in sorted({run.leaky for run in runs})),
+    ]
+
+
+def _sizes(run: Run) -> str:
+    return f"{run.num_train} / {run.num_validation} / {run.num_test}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:.3f}-{high:.3f}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
