@@ -321,7 +321,7 @@ def test_a_new_measurement_replaces_stale_ones(project: Project) -> None:
     project.commit()
     project.ran("songs", seed=1, num_correct=66)
     printed = invoke("collect")
-    assert "1 runs recorded" in printed and "train.batch_size = 32, now 8" in printed
+    assert "1 runs recorded" in printed and "train.batch_size = 16, now 8" in printed
     assert project.row("songs")[5:7] == ["0.667", "1 of 3 seeds"]
 
 

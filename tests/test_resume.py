@@ -117,7 +117,7 @@ def test_a_state_belongs_to_its_identity(tmp_path: Path) -> None:
 
 
 def test_a_training_stops_when_nothing_gets_better(toy: Toy) -> None:
-    patient = train(toy, make_config(patience=2, epochs=40, lr=0.2, ema=0.0), None)
+    patient = train(toy, make_config(select="validation_loss", patience=2, epochs=40, lr=0.2, ema=0.0), None)
     position = [epoch.epoch for epoch in patient.curves].index(patient.best.epoch)
     assert len(patient.curves) == position + 3 < 40
     losses = [epoch.validation_loss for epoch in patient.curves]
