@@ -6,6 +6,7 @@ each, so that n processes make the steps of one. A killed training goes on from 
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from genrepro import batches, devices, models, optimization
+from genrepro import batches, dense, devices, models, optimization
 from genrepro.augment import augment, mixup
 from genrepro.errors import GenreproError
 from genrepro.features import Features
@@ -90,9 +91,13 @@ def run(
     params = config.train
     if description["segments"]["representation"] == "mfcc":
         params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are no bands
-    with tqdm(
-        total=params.epochs, desc="train", unit=" epochs", disable=True if fabric.global_rank else None
-    ) as progress:
+    with (
+        # A compiler arranges products by itself.
+        nullcontext() if params.compile else dense.arithmetic(fabric.device, embedded=features.embedded),
+        tqdm(
+            total=params.epochs, desc="train", unit=" epochs", disable=True if fabric.global_rank else None
+        ) as progress,
+    ):
 
         def advance(epoch: Epoch) -> None:
             progress.set_postfix_str(
