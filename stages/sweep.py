@@ -35,6 +35,7 @@ def main() -> None:
     summary = snapshots.summary(
         table, num_tracks=num_tracks, leaky=leaky, confidence=config.evaluate.confidence
     )
+    summary |= description["data"]
     folder = Path("metrics", "sweep")
     files.write_csv(
         folder / "cells.csv", list(table.columns), table.astype(object).where(table.notna(), None).to_numpy()

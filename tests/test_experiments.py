@@ -12,7 +12,7 @@ from repository import Repository
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from genrepro import experiments, launching, params
+from genrepro import experiments, grid, launching, params
 from genrepro.cli import app
 from genrepro.errors import GenreproError
 from genrepro.experiments import Experiment
@@ -95,6 +95,8 @@ def test_every_row_of_both_reports_tables_is_there() -> None:
     assert published == {
         "vit-sweep-1": (0.6263, 62, 99),
         "vit-sweep-2": (0.6566, 65, 99),
+        "vit-grid-1": (0.6263, 62, 99),
+        "vit-grid-2": (0.6566, 65, 99),
         "ast-fma-mini": (0.265, None, None),
         "cnn-fma-mini": (0.2187, None, None),
         "ast-fma-small": (0.4075, None, None),
@@ -139,9 +141,17 @@ def test_dvc_reads_every_override_back_as_it_stands_in_the_file() -> None:
     parser = OverridesParser.create()
     for experiment in COMMITTED.values():
         for settings in arguments(experiment, seeds=[0], extra=["source=auto"]).values():
-            read = {key: parser.parse_override(f"{key}={value}").value() for key, value in
+            # DVC takes a file's name away before Hydra reads what follows it.
+            read = {key: parser.parse_override(f"{key.rpartition(':')[2]}={value}").value() for key, value in
                     (setting.split("=", 1) for setting in settings)}  # fmt: skip
+            swept = {key: read.pop(key) for key in list(read) if key.startswith("sweeps/params.yaml:sweep.")}
             assert read == {**experiment.overrides, "source": "auto", "seed": 0}
+            if experiment.sweep is None:
+                assert swept == {}
+            else:
+                given = {key.rpartition(".")[2]: value for key, value in swept.items()}
+                values = {"sweep": given | {"report": "none"}}
+                assert grid.parse(values, name="read back") == experiment.sweep
 
 
 # ----------------------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from genrepro import sections
+from genrepro import grid, sections
 from genrepro.errors import GenreproError
+from genrepro.grid import Grid
 from genrepro.params import Params
 from genrepro.sections import build
 
@@ -70,6 +71,8 @@ class Entry:
     """Dotted keys of params.yaml; they go before those of the recipes."""
     vary: dict[str, Any] = dataclasses.field(default_factory=dict)
     """One key and the list of its values."""
+    sweep: dict[str, Any] | None = None
+    """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml: each run is a whole sweep."""
     published: Published | None = None
 
 
@@ -95,6 +98,8 @@ class Experiment:
     published: Published | None
     params: Params
     """With the overrides, and the seed of params.yaml."""
+    sweep: Grid | None = None
+    """Where a run is a sweep; its cells have the run's seed."""
 
     def run_name(self, seed: int) -> str:
         """What DVC calls the run of one seed."""
@@ -160,10 +165,11 @@ def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     return changed
 
 
-def recipe(config: Params) -> dict[str, Any]:
+def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
     """What decides the result but the seed, as dotted keys: data, split, the selected model, training.
 
-    Left out are other models' sections, where the data lies, and how many pictures are drawn.
+    Left out are other models' sections, where the data lies, how many pictures are drawn, and of a sweep what
+    its grid decides.
     """
     used = ["mel", "segments", "audit", "split", "train", "evaluate", config.model]
     used += ["head"] if "head" in config.architecture() else []
@@ -173,6 +179,11 @@ def recipe(config: Params) -> dict[str, Any]:
         for key, value in config.section(section).items():
             flat[f"{section}.{key}"] = list(value) if isinstance(value, tuple) else value
     del flat["mel.png_per_genre"]
+    if sweep is not None:
+        for key in ("lr", "weight_decay"):
+            flat[f"train.{key}"] = list(
+                dict.fromkeys(getattr(cell, key) for cell in grid.cells(sweep, config))
+            )
     return flat
 
 
@@ -214,6 +225,7 @@ def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapp
         raise GenreproError(f"{name!r} is no name: use lower-case letters, digits and hyphens between them.")
     for key in {"seed", "source"} & set(overrides):
         raise GenreproError(f"{key} is no override: seeds have a key of their own, and data lies elsewhere.")
+    config = build(Params, overridden(values, overrides), name="params.yaml", prefix="")
     return Experiment(
         name=name,
         group=entry.group,
@@ -222,5 +234,12 @@ def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapp
         seeds=entry.seeds,
         overrides=overrides,
         published=entry.published,
-        params=build(Params, overridden(values, overrides), name="params.yaml", prefix=""),
+        params=config,
+        sweep=None if entry.sweep is None else _grid(entry.sweep, config),
     )
+
+
+def _grid(values: Mapping[str, Any], config: Params) -> Grid:
+    found = grid.parse({"sweep": {"seed": [config.seed], "report": "none", **values}}, name="the entry")
+    grid.cells(found, config, name="the entry")
+    return found

@@ -4,6 +4,7 @@ In the workspace one run would leave its parameters behind for the next. So what
 ``--temp``, and a params.yaml that differs from the last commit, of which every run would inherit, is refused.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -13,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genrepro import datasets, experiments, records, revisions, sections
+from genrepro import datasets, experiments, grid, records, revisions, sections
 from genrepro.errors import GenreproError
 from genrepro.experiments import Experiment
+from genrepro.grid import Grid
 from genrepro.records import Record, changes
 
 _BARE = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
@@ -61,6 +63,9 @@ def commands(
             name = experiment.run_name(seed)
             command = ["dvc", "exp", "run", "--queue" if queue else "--temp", "--name", name]
             command += ["--force"] if again else []
+            if experiment.sweep is not None:
+                command.append("sweeps/dvc.yaml")
+                settings |= _of_sweep(experiment.sweep, seed)
             for key, value in settings.items():
                 command += ["--set-param", f"{key}={value}"]
             yield name, command
@@ -112,6 +117,17 @@ def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[
             elif name in queued:
                 there[name] = "is in DVC's queue"
     return there
+
+
+def _of_sweep(wanted: Grid, seed: int) -> dict[str, str]:
+    """The overrides of sweeps/params.yaml."""
+    values = {"lr": wanted.lr, "weight_decay": wanted.weight_decay, "seed": [seed]}
+    return {
+        f"{grid.PATH.as_posix()}:sweep.{key}": json.dumps(
+            dataclasses.asdict(value) if isinstance(value, grid.Range) else list(value)
+        ).replace('"', "")
+        for key, value in values.items()
+    }
 
 
 def _extra(extra: Sequence[str]) -> dict[str, str]:

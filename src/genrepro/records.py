@@ -12,28 +12,47 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genrepro import experiments, revisions, sections
+from genrepro import experiments, grid, revisions, sections
 from genrepro.errors import GenreproError
 from genrepro.experiments import Experiment
 from genrepro.files import write_json
+from genrepro.grid import Grid
 from genrepro.params import Params
 from genrepro.sections import build
 
 FOLDER = Path("metrics", "experiments")
-_MODEL = "models/model.json"
 _TEST = ("accuracy", "accuracy_low", "accuracy_high", "segment_accuracy", "num_tracks", "leaky")
 _SPLIT = ("num_train", "num_validation", "num_test")
+_HASHES = ("split_sha256", "features_sha256")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Winner:
+    """The cell of a sweep that validation chose, by what the experiment's ``train.select`` names."""
+
+    lr: float
+    weight_decay: float
+    validation_loss: float
+    validation_accuracy: float
+    selection_optimism: float
+    """Validation minus test accuracy."""
+    num_cells: int
+    """It was chosen from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One seed's figures: of metrics/test.json, train.json and split.json, and the hashes of the data."""
+    """One seed's figures: of metrics/test.json, train.json and split.json, and the hashes of the data.
+
+    Of a sweep those of its winner, out of metrics/sweep.json.
+    """
 
     seed: int
     accuracy: float
     accuracy_low: float
     accuracy_high: float
-    segment_accuracy: float
+    segment_accuracy: float | None
+    """None of a sweep."""
     num_tracks: int
     leaky: int
     best_epoch: int
@@ -42,6 +61,8 @@ class Run:
     num_test: int
     split_sha256: str
     features_sha256: str
+    winner: Winner | None = None
+    """Of a sweep."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +97,7 @@ def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
 
     Only parameters known to both count: one that came later had no other value when they ran.
     """
-    wanted = experiments.recipe(experiment.params)
+    wanted = experiments.recipe(experiment.params, experiment.sweep)
     return [
         f"{key} = {_plain(ran_with[key])}, now {_plain(value)}"
         for key, value in wanted.items()
@@ -117,7 +138,8 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
             if old and not changes(old.params, experiment):
                 found = {run.seed: run for run in old.runs if run.seed in experiment.seeds} | found
             runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
-            write_json(target, {"params": experiments.recipe(experiment.params), "runs": runs})
+            recipe = experiments.recipe(experiment.params, experiment.sweep)
+            write_json(target, {"params": recipe, "runs": runs})
     return taken, refused
 
 
@@ -143,20 +165,50 @@ def _run(commit: str, experiment: Experiment, seed: int) -> Run:
     )
     if ran.seed != seed:
         raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
-    if different := changes(experiments.recipe(ran), experiment):
+    swept = _grid(commit) if experiment.sweep is not None else None
+    if different := changes(experiments.recipe(ran, swept), experiment):
         raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {experiments.PATH}.")
-    test = _json(commit, "metrics/test.json")
-    train = _json(commit, "metrics/train.json")
     split = _json(commit, "metrics/split.json")
-    data = _json(commit, _MODEL).get("data", {})
     values = {
         "seed": seed,
-        **{key: test.get(key) for key in _TEST},
-        "best_epoch": train.get("best_epoch"),
+        **(_trained(commit) if swept is None else _swept(commit, by=ran.train.select)),
         **{key: split.get(key) for key in _SPLIT},
-        **{key: data.get(key) for key in ("split_sha256", "features_sha256")},
     }
     return build(Run, values, name="is not recorded", prefix="")
+
+
+def _trained(commit: str) -> dict[str, Any]:
+    test = _json(commit, "metrics/test.json")
+    train = _json(commit, "metrics/train.json")
+    data = _json(commit, "models/model.json").get("data", {})
+    return {
+        **{key: test.get(key) for key in _TEST},
+        "best_epoch": train.get("best_epoch"),
+        **{key: data.get(key) for key in _HASHES},
+    }
+
+
+def _swept(commit: str, *, by: str) -> dict[str, Any]:
+    summary = _json(commit, "metrics/sweep.json")
+    best = summary.get("by_loss" if by == "validation_loss" else "by_accuracy", {})
+    winner = {key: best.get(key) for key in ("lr", "weight_decay", "validation_loss", "validation_accuracy")}
+    return {
+        **{key: best.get(f"test_{key}") for key in ("accuracy", "accuracy_low", "accuracy_high")},
+        "segment_accuracy": None,
+        **{key: summary.get(key) for key in ("num_tracks", "leaky")},
+        "best_epoch": best.get("epoch"),
+        "winner": winner
+        | {"selection_optimism": best.get("selection_optimism"), "num_cells": summary.get("num_cells")},
+        **{key: summary.get(key) for key in _HASHES},
+    }
+
+
+def _grid(commit: str) -> Grid:
+    name = grid.PATH.as_posix()
+    content = revisions.content(commit, name)
+    if content is None:
+        raise GenreproError(f"is not recorded: it has no {name}.")
+    return grid.parse(sections.parse(content, name=f"its {name}"), name=f"its {name}")
 
 
 def _json(commit: str, name: str) -> dict[str, Any]:

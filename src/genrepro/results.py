@@ -1,8 +1,9 @@
 """docs/RESULTS.md, published beside measured: out of docs/RESULTS.template.md, experiments.yaml and metrics/.
 
 The template holds the prose and, on lines of their own, marks for what is filled in here: ``default``, the
-run that is committed; ``experiments: GROUP``, an experiment a row; ``runs: GROUP``, a seed a row; each within
-``<!-- -->``. What has not been measured says what it needs. Equal inputs give equal bytes.
+run that is committed; ``experiments: GROUP``, an experiment a row; ``runs: GROUP``, a seed a row; ``sweeps:
+GROUP``, a whole grid a row; each within ``<!-- -->``. What has not been measured says what it needs. Equal
+inputs give equal bytes.
 """
 
 import re
@@ -48,6 +49,7 @@ def render(template: str, known: Mapping[str, Experiment], records: Mapping[str,
     groups = {experiment.group for experiment in known.values()}
     tables: dict[str, Callable[[list[Experiment]], list[str]]] = {
         "experiments": lambda chosen: experiments_table(chosen, records),
+        "sweeps": lambda chosen: sweeps_table(chosen, records),
         "runs": lambda chosen: runs_table(chosen, records),
     }
 
@@ -57,10 +59,10 @@ def render(template: str, known: Mapping[str, Experiment], records: Mapping[str,
             return default_table()
         if kind not in tables or group not in groups:
             raise GenreproError(
-                f"{TEMPLATE}: {mark.group()} is unknown; known are default, and experiments or runs of "
-                f"{', '.join(sorted(groups))}."
+                f"{TEMPLATE}: {mark.group()} is unknown; known are default, and experiments, sweeps or runs "
+                f"of {', '.join(sorted(groups))}."
             )
-        if kind == "experiments":
+        if kind in ("experiments", "sweeps"):
             shown.add(group)
         return tables[kind]([experiment for experiment in known.values() if experiment.group == group])
 
@@ -90,24 +92,56 @@ def runs_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> l
     """Every recorded run of them, a seed a row; a sentence where there is none."""
     rows = []
     for experiment in chosen:
-        record = records.get(experiment.name)
-        for run in record.runs if record and not changes(record.params, experiment) else ():
-            if run.seed in experiment.seeds:
-                rows.append(
-                    [
-                        f"`{experiment.run_name(run.seed)}`",
-                        _share(run.accuracy),
-                        _interval(run.accuracy_low, run.accuracy_high),
-                        str(run.num_tracks),
-                        _share(run.segment_accuracy),
-                        _sizes(run),
-                        str(run.best_epoch),
-                        str(run.leaky),
-                    ]
-                )
+        for run in _fresh(experiment, records.get(experiment.name)):
+            rows.append(
+                [
+                    f"`{experiment.run_name(run.seed)}`",
+                    _share(run.accuracy),
+                    _interval(run.accuracy_low, run.accuracy_high),
+                    str(run.num_tracks),
+                    _UNKNOWN if run.segment_accuracy is None else _share(run.segment_accuracy),
+                    _sizes(run),
+                    str(run.best_epoch),
+                    str(run.leaky),
+                ]
+            )
     if not rows:
         return ["No run yet."]
     header = ["run", "accuracy", "95 % interval", "n", "by segment", "tracks", "kept epoch", "leaky"]
+    return _table(header, rows)
+
+
+def sweeps_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> list[str]:
+    """A sweep a row: the published winner beside ours, and what choosing it from so many cost."""
+    header = ["sweep", "what", "published", "95 % interval", "n", "seed", "winner", "validation", "test"]
+    header += ["95 % interval", "n", "selection optimism", "split", "leaky"]
+    rows = []
+    for of in chosen:
+        first = [f"`{of.name}`", of.title, *_published(of.published)]
+        runs = _fresh(of, records.get(of.name))
+        if not runs:
+            said, *_ = _measured(of, records.get(of.name))
+            rows.append([*first, _UNKNOWN, said, *[_UNKNOWN] * 5, f"`{of.params.split.strategy}`", _UNKNOWN])
+        for run in runs:
+            best = run.winner
+            assert best is not None, "a record of a sweep has its winner"
+            cell = (
+                f"rate {best.lr:g}, decay {best.weight_decay:g}, epoch {run.best_epoch}, of {best.num_cells}"
+            )
+            rows.append(
+                [
+                    *first,
+                    str(run.seed),
+                    cell,
+                    _share(best.validation_accuracy),
+                    _share(run.accuracy),
+                    _interval(run.accuracy_low, run.accuracy_high),
+                    str(run.num_tracks),
+                    f"{best.selection_optimism:+.3f}",
+                    f"`{of.params.split.strategy}` {_sizes(run)}",
+                    str(run.leaky),
+                ]
+            )
     return _table(header, rows)
 
 
@@ -179,6 +213,13 @@ def _measured(experiment: Experiment, record: Record | None) -> list[str]:
         split,
         "-".join(str(flag) for flag in sorted({run.leaky for run in runs})),
     ]
+
+
+def _fresh(experiment: Experiment, record: Record | None) -> list[Run]:
+    """The recorded runs of its seeds; none if they ran with other parameters."""
+    if record is None or changes(record.params, experiment):
+        return []
+    return [run for run in record.runs if run.seed in experiment.seeds]
 
 
 def _sizes(run: Run) -> str:

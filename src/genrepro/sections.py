@@ -83,8 +83,8 @@ def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
         for option in typing.get_args(hint):
             if dataclasses.is_dataclass(option) and isinstance(value, dict):
                 return build(typing.cast(type, option), value, name=name, prefix=key + ".")
-            if typing.get_origin(option) is tuple:
-                if isinstance(value, list):
+            if typing.get_origin(option) in (tuple, dict):
+                if isinstance(value, list if typing.get_origin(option) is tuple else dict):
                     return _value(option, value, name=name, key=key)
             elif _fits(option, value):
                 return value

@@ -40,7 +40,9 @@ def table(curves: pd.DataFrame) -> pd.DataFrame:
     for name, (keys, ascending) in ORDERS.items():
         # A stable sort: of equal epochs the first.
         ranked = finite.sort_values(keys, ascending=ascending, kind="stable")
-        best = ranked.drop_duplicates(CELL)[[*CELL, *_KEPT]].round(6)
+        best = ranked.drop_duplicates(CELL)[[*CELL, *_KEPT]]
+        # float32 has no six decimals to round to.
+        best[list(_KEPT[1:])] = best[list(_KEPT[1:])].astype("float64").round(6)
         best = best.rename(columns={key: f"{name}_{key}" for key in _KEPT}).astype({f"{name}_epoch": "Int64"})
         found = found.merge(best, on=CELL, how="left", validate="one_to_one")
     return found
@@ -58,7 +60,7 @@ def winner(cells: pd.DataFrame, by: str) -> pd.Series:
 
 
 def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: float) -> dict[str, object]:
-    """metrics/sweep.json: both winners with their test results.
+    """Of metrics/sweep.json: both winners with their test results.
 
     Parameters
     ----------

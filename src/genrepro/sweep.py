@@ -8,7 +8,7 @@ in a folder, so that a killed sweep goes on where it was.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +124,16 @@ def run(
 
 def train_cell(task: _Task, cell: Cell) -> pa.Table:
     """Train one head as the train stage would, in this process."""
+    import torch
+
     from genrepro import batches, training
     from genrepro.voting import segment_probabilities, vote
 
     numerics.use_torch(integer(cell.seed, "train.torch"))
-    cutter = batches.Cutter(task.features.frames, device=_cpu(), embedded=True)
-    test = batches.of_vote(task.features, task.split, cutter, side="test")
+    # What joblib maps into a worker's memory cannot be written, and torch would warn of it.
+    features = replace(task.features, frames=np.require(task.features.frames, requirements="W"))
+    cutter = batches.Cutter(features.frames, device=torch.device("cpu"), embedded=True)
+    test = batches.of_vote(features, task.split, cutter, side="test")
     voting = task.description["segments"]["voting"]
     rows: list[dict[str, Any]] = []
 
@@ -142,7 +146,7 @@ def train_cell(task: _Task, cell: Cell) -> pa.Table:
             asdict(cell) | asdict(epoch) | {"batch_loss": losses, "batch_accuracy": accuracies} | of_test
         )
 
-    training.run(task.features, task.split, cell.params(task.config), task.description, watch=watch)
+    training.run(features, task.split, cell.params(task.config), task.description, watch=watch)
     return pa.Table.from_pylist(rows, schema=_ROWS)
 
 
@@ -230,9 +234,3 @@ _ENGINES = {"processes": _processes, "stacked": _stacked}
 
 def _name(identity: str, cell: Cell) -> str:
     return hashlib.sha256(f"{identity} {cell}".encode()).hexdigest()[:40]
-
-
-def _cpu() -> Any:
-    import torch
-
-    return torch.device("cpu")
