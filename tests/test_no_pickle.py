@@ -5,11 +5,13 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import mlflow
 import pytest
 import torch
 from builders import ROOT, Toy
 
-from genrepro import checkpoint, models
+from genrepro import checkpoint, models, registry
 
 SOURCES = sorted(path for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py"))
 PICKLING_MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"}
@@ -97,3 +99,28 @@ def test_a_model_is_saved_and_read_without_pickle(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
     state = model.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+
+
+def test_a_model_in_mlflows_registry_is_logged_and_loaded_without_pickle(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = {"channels": [4], "dropout": 0.0}
+    description = checkpoint.describe(
+        model="cnn", section=section, features=toy.features.description, split_sha256="-"
+    )
+    checkpoint.save(Path("models"), models.build("cnn", section, num_genres=3).state_dict(), description)
+    registry.register(Path("models"), name="genrepro")
+    mlflow.set_tracking_uri(None)
+    (logged,) = (path.parent for path in tmp_path.glob("mlartifacts/models/*/artifacts/MLmodel"))
+    kept = [path for path in logged.rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept} == {"", ".csv", ".json", ".py", ".safetensors", ".txt", ".yaml"}
+    assert not [path for path in kept if path.read_bytes()[:1] == b"\x80"]  # the first byte of a pickle
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a pickle")
+
+    for module in (pickle, cloudpickle):
+        for name in ("load", "loads"):
+            monkeypatch.setattr(module, name, refuse)
+    assert mlflow.pyfunc.load_model(str(logged)).metadata.signature

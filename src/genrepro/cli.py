@@ -53,6 +53,42 @@ def predict(files: _Files, model: _Model = Path("models"), as_json: _Json = Fals
         sys.exit(1)
 
 
+_Name = Annotated[str, typer.Option(help="Name in MLflow's registry.")]
+_Version = Annotated[str, typer.Option(help="A number, or latest.")]
+_Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine's.")]
+_Port = Annotated[int, typer.Option(min=1, max=65535)]
+
+
+@app.command()
+def register(model: _Model = Path("models"), name: _Name = "genrepro") -> None:
+    """Log the trained model to MLflow and register it under a name; the same weights once."""
+    from genrepro import registry
+
+    try:
+        version = registry.register(model, name=name)
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    print(f"{name} version {version.number}{'' if version.new else ', as before'}: {version.text()}")
+    print(f"genrepro serve --name {name} --version {version.number}")
+
+
+@app.command()
+def serve(
+    name: _Name = "genrepro", version: _Version = "latest", host: _Host = "127.0.0.1", port: _Port = 5001
+) -> None:
+    """Serve a registered model over HTTP by `mlflow models serve`, until Ctrl-C."""
+    from genrepro import registry, serving
+
+    try:
+        serving.check_address(host, port)
+        found = registry.find(name, version)
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    print(f"{name} version {found.number}: POST to http://{host}:{port}/invocations", flush=True)
+    if not serving.run(found, host=host, port=port):
+        sys.exit("genrepro: the server ended by itself; MLflow says why above.")
+
+
 _A = Annotated[
     str, typer.Argument(metavar="A", help="Baseline: a git revision, experiment, predictions.csv.")
 ]

@@ -1,9 +1,10 @@
-"""Genre probabilities of any file, by the steps that the stages take, from the model's own folder alone.
+"""Genre probabilities of a file or its bytes, by the steps that the stages take, from the model's own folder.
 
 Of the whole track, as `evaluate` scores it, and over time: of windows as long as the segments of training,
 side by side as in ``segment_accuracy``.
 """
 
+import io
 import math
 import stat
 from dataclasses import dataclass
@@ -65,8 +66,13 @@ class Predictor:
         model, self.description = checkpoint.load(folder)
         self.model = model.to(self.device)
 
-    def __call__(self, path: Path) -> Prediction:
+    def __call__(self, file: Path | bytes) -> Prediction:
         """The genre of a file, and of each window of it.
+
+        Parameters
+        ----------
+        file : Path or bytes
+            Where it is, or all that is in it.
 
         Raises
         ------
@@ -75,7 +81,7 @@ class Predictor:
         """
         from genrepro.batches import Cutter
 
-        frames = normalise(self._frames(path), self.description).astype(np.float16)
+        frames = normalise(self._frames(file), self.description).astype(np.float16)
         cutter, rate = Cutter(frames, device=self.device), self.description["frame_rate"]
         whole = self._vote(cutter, cut(_stretches(np.zeros(1), len(frames)), self.description, role="vote"))
         starts, width = windows(len(frames), segment_frames(self.description))
@@ -104,19 +110,24 @@ class Predictor:
     def _by_genre(self, probabilities: np.ndarray) -> dict[str, float]:
         return {genre: float(p) for genre, p in zip(self.description["genres"], probabilities, strict=True)}
 
-    def _frames(self, path: Path) -> np.ndarray:
+    def _frames(self, file: Path | bytes) -> np.ndarray:
         """What the model reads, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
         how: dict[str, Any] = self.description["mel"]
-        _require_file(path)
+        source: Any = file  # libsndfile and PIL read an open file as they read one that is named
+        if isinstance(file, bytes):
+            source, name = io.BytesIO(file), f"{len(file)} bytes"
+        else:
+            _require_file(file)
+            name = str(file)
         try:
             if how["kind"] == "picture":
-                spectrogram = images.read_png(path)
+                spectrogram = images.read_png(source)
             else:
                 keys = {key: how[key] for key in Mel.__dataclass_fields__ if key in how}
                 params = Mel(**keys, png_per_genre=0)
-                spectrogram = mel.log_mel(audio.decode(path, sample_rate=params.sample_rate), params=params)
+                spectrogram = mel.log_mel(audio.decode(source, sample_rate=params.sample_rate), params=params)
         except (audio.UndecodableError, images.NotASpectrogramError) as error:
-            raise GenreproError(f"{path}: {error}.") from error
+            raise GenreproError(f"{name}: {error}.") from error
         # float16 on the way, as in mel.parquet: the numbers are then those of the evaluate stage.
         return represent(spectrogram.astype(np.float16), self.description)
 
@@ -158,5 +169,7 @@ def _require_file(path: Path) -> None:
         raise GenreproError(f"{path} does not exist.") from error
     except OSError as error:
         raise GenreproError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # a zero byte, or half a character
+        raise GenreproError(f"{str(path)!r} is no file's name.") from error
     if is_folder:
         raise GenreproError(f"{path} is a folder: name the files in it.")

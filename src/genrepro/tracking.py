@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from genrepro.errors import GenreproError
 from genrepro.files import sha256
 from genrepro.params import Params
 
@@ -165,6 +166,33 @@ def root() -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
+def store() -> str:
+    """Address of the MLflow store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def store_name() -> str:
+    """The store in a sentence; an address may hold a password."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return "the MLflow store that MLFLOW_TRACKING_URI names"
+    return f"the MLflow store {root() / 'mlflow.db'}"
+
+
+def connect() -> tuple[Any, str]:
+    """An MLflow client and the id of the experiment ``genrepro``, for commands that are nothing without them.
+
+    Raises
+    ------
+    GenreproError
+        If the store cannot be opened.
+    """
+    try:
+        return _client()
+    except Exception as error:  # SQLAlchemy's, the network's, the file system's
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise GenreproError(f"{store_name()} cannot be opened: {reason}.") from error
+
+
 def _client() -> tuple[Any, str]:
     """An MLflow client and the id of the experiment ``genrepro``."""
     for name, value in _PATIENCE.items():
@@ -176,14 +204,14 @@ def _client() -> tuple[Any, str]:
     databases.MAX_RETRY_COUNT = 1  # ten attempts at a database that cannot be opened last 102 s
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)  # a new store is no news
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    named = bool(os.environ.get("MLFLOW_TRACKING_URI"))
     # Two queued experiments must not both create the database, which the client does, or the experiment.
     with FileLock(root() / "mlflow.db.lock", timeout=60):
-        client = MlflowClient(uri or f"sqlite:///{root() / 'mlflow.db'}")
+        client = MlflowClient(store())
         experiment = client.get_experiment_by_name("genrepro")
         if experiment is not None:
             return client, experiment.experiment_id
-        location = None if uri else (root() / "mlartifacts").as_uri()
+        location = None if named else (root() / "mlartifacts").as_uri()
         return client, client.create_experiment("genrepro", artifact_location=location)
 
 
