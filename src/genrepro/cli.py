@@ -196,3 +196,22 @@ def write_table() -> None:
     except GenreproError as error:
         sys.exit(f"genrepro: {error}")
     print(f"{results.TARGET} is written")
+
+
+_Output = Annotated[Path, typer.Option(help="Folder for them.")]
+
+
+@experiment.command("figures")
+def draw_figures(output: _Output = Path("docs", "figures")) -> None:
+    """Draw accuracy by training tracks, of what is recorded, and learning curves, of runs in this clone."""
+    from genrepro import experiments, records, results_figures
+
+    try:
+        known = experiments.load()
+        written, missing = results_figures.write(known, records.read(known), folder=output)
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    for path in written:
+        print(path)
+    if missing:
+        print(f"genrepro: {missing}", file=sys.stderr)
