@@ -305,9 +305,9 @@ def test_minibatches_are_those_of_winners_and_of_the_ends_of_the_grid() -> None:
 def test_a_cell_that_wins_by_both_is_shown_once() -> None:
     cells = CELLS.assign(accuracy_validation_accuracy=0.5, loss_validation_loss=0.5)
     titles = [axis.get_title() for axis in drawn(sweep_selection.minibatches(CURVES, cells))]
-    assert [title.split("\n")[0] for title in titles] == [
-        "lowest rate and winner by loss and winner by accuracy",
-        "highest rate",
+    assert titles == [
+        "lowest rate, winner by loss, winner by\naccuracy\nrate 0.0010, decay 0.005",
+        "highest rate\nrate 0.0030, decay 0.005",
     ]
 
 

@@ -3,6 +3,7 @@
 A cell has two snapshots, and a sweep two winners: chosen by validation accuracy, and by validation loss.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +130,13 @@ def minibatches(curves: pd.DataFrame, cells: pd.DataFrame, *, about: str = "") -
         axis.plot(
             ended, batches["batch_loss"], "C0", linewidth=0.7, alpha=0.55, label="training, a minibatch"
         )
-        axis.plot(cell["epoch"] - 0.5, cell["train_loss"], "C0", label="training, mean of the epoch")
-        axis.plot(cell["epoch"], cell["validation_loss"], "C1", label="validation")
+        marker = "." if len(cell) == 1 else ""
+        axis.plot(
+            cell["epoch"] - 0.5, cell["train_loss"], "C0", marker=marker, label="training, mean of the epoch"
+        )
+        axis.plot(cell["epoch"], cell["validation_loss"], "C1", marker=marker, label="validation")
         name = f"rate {names['lr'][rate]}, decay {names['weight_decay'][decay]}"
-        axis.set_title(f"{' and '.join(titles)}\n{name}", fontsize=9)
+        axis.set_title(f"{textwrap.fill(', '.join(titles), 42)}\n{name}", fontsize=9)
         axis.set_xlabel("epoch")
         shown += [batches["batch_loss"], cell["validation_loss"]]
     axes.flat[0].set_ylabel("cross entropy")
@@ -141,7 +145,7 @@ def minibatches(curves: pd.DataFrame, cells: pd.DataFrame, *, about: str = "") -
     entries = axes.flat[0].get_legend_handles_labels()
     figure.legend(*entries, loc="outside upper center", ncols=3 if len(chosen) > 1 else 1, frameon=False)
     several = f" of seed {seed}" if cells["seed"].nunique() > 1 else ""
-    each = f"Each panel: a cell{several}, {len(batches)} minibatches in {len(cell)} epochs."
+    each = f"Each panel: a cell{several}, {len(batches)} minibatches in all."
     caption(figure, plotting.sentences(about, each, beyond))
     return figure
 
