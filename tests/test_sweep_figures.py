@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 
-from genrepro import plotting, sweep_figures, sweep_selection, sweep_tables
+from genrepro import plotting, snapshots, sweep_figures, sweep_selection, sweep_tables
 from genrepro.errors import GenreproError
 from genrepro.figures import save
 from genrepro.sweep_tables import Axis, Quantity, Snapshot
@@ -46,7 +46,7 @@ def make_cells(curves: pd.DataFrame) -> pd.DataFrame:
         ("accuracy", "loss"), ("validation", "test"), ("loss", "accuracy")
     ):
         cells[f"{snapshot}_{side}_{quantity}"] = rng.uniform(0.2, 0.9, len(cells))
-    return cells
+    return cells.assign(accuracy_epoch=1, loss_epoch=2)
 
 
 CURVES = make_curves()
@@ -152,9 +152,28 @@ def test_a_winner_a_seed_is_best_by_validation(snapshot: Snapshot) -> None:
 
 
 def test_of_equal_cells_the_first_of_the_grid_wins() -> None:
-    cells = CELLS.assign(accuracy_validation_accuracy=0.5).sample(frac=1, random_state=0)
+    same = {"accuracy_validation_accuracy": 0.5, "accuracy_validation_loss": 0.5}
+    cells = CELLS.assign(**same).sample(frac=1, random_state=0)
     found = sweep_tables.winners(cells, "accuracy")
     assert set(found["lr"]) == {RATES[0]} and set(found["weight_decay"]) == {DECAYS[0]}
+
+
+@pytest.mark.parametrize("snapshot", ["accuracy", "loss"])
+def test_the_best_winner_of_all_seeds_is_the_sweeps(snapshot: Snapshot) -> None:
+    cells = CELLS.round(1)  # many equals
+    found = sweep_tables.winners(cells, snapshot)
+    best = snapshots.winner(cells, snapshot)
+    assert [*best[snapshots.CELL]] in found[snapshots.CELL].to_numpy().tolist()
+
+
+def test_cells_that_diverged_are_counted_and_never_win() -> None:
+    cells = CELLS.copy()
+    gone = cells["seed"].eq(0) | cells["lr"].eq(0.0012)
+    cells.loc[gone, cells.columns.str.startswith(("accuracy", "loss"))] = np.nan
+    assert list(sweep_tables.winners(cells, "loss")["seed"]) == [1]
+    for figure in (sweep_selection.grid(cells), sweep_selection.validation_and_test(cells)):
+        assert f"cells, {gone.sum()} of which diverged" in words(figure)
+    assert "seed 1" in words(sweep_selection.minibatches(CURVES, cells))
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -303,7 +322,7 @@ def test_minibatches_are_those_of_winners_and_of_the_ends_of_the_grid() -> None:
 
 
 def test_a_cell_that_wins_by_both_is_shown_once() -> None:
-    cells = CELLS.assign(accuracy_validation_accuracy=0.5, loss_validation_loss=0.5)
+    cells = CELLS.assign(**dict.fromkeys(CELLS.columns[3:], 0.5))
     titles = [axis.get_title() for axis in drawn(sweep_selection.minibatches(CURVES, cells))]
     assert titles == [
         "lowest rate, winner by loss, winner by\naccuracy\nrate 0.0010, decay 0.005",

@@ -215,3 +215,48 @@ def draw_figures(output: _Output = Path("docs", "figures")) -> None:
         print(path)
     if missing:
         print(f"genrepro: {missing}", file=sys.stderr)
+
+
+sweep = typer.Typer(no_args_is_help=True, help="The cells of sweeps/params.yaml's grid as experiments.")
+app.add_typer(sweep, name="sweep")
+
+_By = Annotated[str, typer.Option(help="Of validation: loss or accuracy.")]
+_Revision = Annotated[
+    str | None, typer.Argument(metavar="[REV]", help="Revision or experiment with a sweep.")
+]
+
+
+@sweep.command("best")
+def best_of_sweep(revision: _Revision = None, by: _By = "loss") -> None:
+    """The winner of a sweep, and the command that runs it alone."""
+    import shlex
+
+    from genrepro import sweeping
+
+    try:
+        winner, command = sweeping.best(by, revision)
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    print(
+        f"# epoch {winner['epoch']}: validation accuracy {winner['validation_accuracy']:.3f}, "
+        f"test {winner['test_accuracy']:.3f} [{winner['test_accuracy_low']:.3f}, "
+        f"{winner['test_accuracy_high']:.3f}], selection optimism {winner['selection_optimism']:+.3f}"
+    )
+    print(shlex.join(command))
+
+
+@sweep.command("queue")
+def queue_sweep(dry_run: _DryRun = False) -> None:
+    """Put every cell into DVC's queue, an experiment each: for models that have no frozen body."""
+    import shlex
+
+    from genrepro import launching, sweeping
+
+    try:
+        command = sweeping.current_queue()
+        if dry_run:
+            print(shlex.join(command))
+        elif not launching.run(command):
+            sys.exit("genrepro: nothing was queued; DVC says why above.")
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")

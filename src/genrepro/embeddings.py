@@ -83,6 +83,7 @@ def run(frames: np.ndarray, distinct: Spans, model: "BodyAndHead", *, fabric: An
     """The body on every span as it is [shape=(num_spans, embedding_size), dtype=float32]."""
     import torch
 
+    from genrepro import dense
     from genrepro.batches import Cutter, FixedSegments
 
     device = fabric.device
@@ -90,7 +91,11 @@ def run(frames: np.ndarray, distinct: Spans, model: "BodyAndHead", *, fabric: An
     segments = FixedSegments(Cutter(frames, device=device), distinct, batch_size=BATCH_SIZE)
     embedded = np.empty((len(distinct.track), model.embedding_size), np.float32)
     done = 0
-    with torch.inference_mode(), tqdm(total=len(embedded), desc="embed", disable=None) as progress:
+    with (
+        torch.inference_mode(),
+        dense.arithmetic(device),
+        tqdm(total=len(embedded), desc="embed", disable=None) as progress,
+    ):
         for batch in segments:
             with fabric.autocast():
                 values = model.embed(batch)

@@ -33,7 +33,7 @@ class Resume:
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path
-        self.identity = _digest(identity)
+        self.identity = digest(identity)
         self.written = time.monotonic()
 
     def keep(self, tensors: "Callable[[], dict[str, torch.Tensor]]", values: dict[str, Any]) -> None:
@@ -69,11 +69,12 @@ class Resume:
         self.path.unlink(missing_ok=True)
 
 
-def _digest(identity: dict[str, Any]) -> str:
+def digest(identity: dict[str, Any]) -> str:
+    """A hash of plain values, torch's release and the text of this package."""
     import torch
 
-    digest = hashlib.sha256(json.dumps({**identity, "torch": torch.__version__}, sort_keys=True).encode())
+    found = hashlib.sha256(json.dumps({**identity, "torch": torch.__version__}, sort_keys=True).encode())
     package = Path(__file__).parent
     for source in sorted(package.rglob("*.py")):
-        digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
-    return digest.hexdigest()
+        found.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
+    return found.hexdigest()

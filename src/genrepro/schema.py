@@ -67,6 +67,24 @@ AUDIT = pa.schema(
     ]
 )
 
+# metrics/sweep/curves.parquet: one row a head and epoch, sorted by the first four columns.
+SWEEP = pa.schema(
+    [
+        pa.field("seed", pa.int32(), nullable=False),
+        pa.field("lr", pa.float64(), nullable=False),
+        pa.field("weight_decay", pa.float64(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),  # from 1
+        pa.field("train_loss", pa.float32(), nullable=False),  # mean over the epoch's segments
+        pa.field("train_accuracy", pa.float32(), nullable=False),
+        pa.field(
+            "validation_loss", pa.float32(), nullable=False
+        ),  # over tracks; NaN once a head has diverged
+        pa.field("validation_accuracy", pa.float32(), nullable=False),
+        pa.field("batch_loss", pa.list_(pa.float32()), nullable=False),  # of each minibatch
+        pa.field("batch_accuracy", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+
 _MEL_KEY = b"genrepro.mel"
 
 

@@ -83,7 +83,10 @@ def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
         for option in typing.get_args(hint):
             if dataclasses.is_dataclass(option) and isinstance(value, dict):
                 return build(typing.cast(type, option), value, name=name, prefix=key + ".")
-            if _fits(option, value):
+            if typing.get_origin(option) is tuple:
+                if isinstance(value, list):
+                    return _value(option, value, name=name, key=key)
+            elif _fits(option, value):
                 return value
     elif typing.get_origin(hint) is tuple:
         (item, _) = typing.get_args(hint)

@@ -59,14 +59,9 @@ def validation_and_test(cells: pd.DataFrame, *, about: str = "") -> "Figure":
                 axis.yaxis.set_major_formatter(plotting.percent())
     rates = sorted(cells["lr"].unique())
     plotting.colour_bar(figure, list(axes.flat), rates, labels(rates), label=NAMED["lr"])
-    caption(
-        figure,
-        plotting.sentences(
-            about,
-            f"{len(cells)} cells; star: the winner by validation{several}; dotted: test equals validation.",
-            "Each title: the difference of all cells on average, then of the winner.",
-        ),
-    )
+    what = f"{len(cells)} cells{_diverged(cells)}; star: the winner by validation{several}"
+    titles = "Each title: the difference of all cells on average, then of the winner."
+    caption(figure, plotting.sentences(about, f"{what}; dotted: test equals validation.", titles))
     return figure
 
 
@@ -77,7 +72,8 @@ def grid(cells: pd.DataFrame, *, about: str = "") -> "Figure":
     figure, axes = plotting.subplots(2, 2, figsize=size, sharex=True, sharey=True)
     for column, quantity in enumerate(("validation_loss", "test_accuracy")):
         loss = quantity == "validation_loss"
-        means = cells.groupby(["weight_decay", "lr"])[[f"{kind}_{quantity}" for kind in _SNAPSHOTS]].mean()
+        columns = [f"{kind}_{quantity}" for kind in _SNAPSHOTS]
+        means = cells.groupby(["weight_decay", "lr"])[columns].mean(skipna=False)
         low, high, above = plotting.limits(means.to_numpy(), clipped=loss, margin=0.0)
         for axis, (snapshot, chosen_by) in zip(axes[:, column], _SNAPSHOTS.items(), strict=True):
             square = means[f"{snapshot}_{quantity}"].unstack().reindex(index=decays, columns=rates)
@@ -88,7 +84,7 @@ def grid(cells: pd.DataFrame, *, about: str = "") -> "Figure":
             across = [rates.index(value) + 0.5 for value in best["lr"]]
             axis.scatter(across, [decays.index(value) + 0.5 for value in best["weight_decay"]], **_STAR)
             axis.set_title(f"{quantity.replace('_', ' ')}, {chosen_by}", fontsize=9)
-            axis.set_facecolor("0.85")  # shows where a cell is missing
+            axis.set_facecolor("0.85")  # shows where a cell diverged
             bar = figure.colorbar(picture, ax=axis, extend="max" if above else "neither", pad=0.01)
             bar.outline.set_visible(False)
             if not loss:
@@ -99,20 +95,15 @@ def grid(cells: pd.DataFrame, *, about: str = "") -> "Figure":
     for axis in axes[:, 0]:
         axis.set_ylabel("weight decay")
     count = cells["seed"].nunique()
-    caption(
-        figure,
-        plotting.sentences(
-            about,
-            f"{len(rates)} x {len(decays)} cells{f', means of {count} seeds' if count > 1 else ''}, "
-            f"the brighter the better; star: the winner by validation{' of each seed' if count > 1 else ''}.",
-        ),
-    )
+    means_of, each = (f", means of {count} seeds", " of each seed") if count > 1 else ("", "")
+    what = f"{len(rates)} x {len(decays)} cells{_diverged(cells)}{means_of}, the brighter the better"
+    caption(figure, plotting.sentences(about, f"{what}; star: the winner by validation{each}."))
     return figure
 
 
 def minibatches(curves: pd.DataFrame, cells: pd.DataFrame, *, about: str = "") -> "Figure":
-    """Training loss by minibatch of up to four cells of the first seed: winners, lowest, highest rate."""
-    seed = cells["seed"].min()
+    """Training loss by minibatch of up to four cells of a seed: both winners, lowest and highest rate."""
+    seed = winners(cells, "loss")["seed"].iloc[0]
     of_seed = cells[cells["seed"] == seed]
     chosen = _handful(of_seed)
     figure, axes = plotting.subplots(
@@ -121,8 +112,9 @@ def minibatches(curves: pd.DataFrame, cells: pd.DataFrame, *, about: str = "") -
     names = {by: dict(zip(of_seed[by], labels(of_seed[by]), strict=True)) for by in ("lr", "weight_decay")}
     shown = []
     for axis, ((rate, decay), titles) in zip(axes.flat, chosen.items(), strict=True):
-        wanted = (curves["seed"] == seed) & (curves["lr"] == rate) & (curves["weight_decay"] == decay)
-        cell = curves[wanted].sort_values("epoch")
+        # A CSV reader may miss a number's last bit.
+        same = np.isclose(curves["lr"], rate, atol=0) & np.isclose(curves["weight_decay"], decay, atol=0)
+        cell = curves[same & (curves["seed"] == seed)].sort_values("epoch")
         batches = cell[["epoch", "batch_loss"]].explode("batch_loss", ignore_index=True).astype(float)
         of_epoch = batches.groupby("epoch")
         # A minibatch stands where it ended, the last of epoch 3 at 3.0, and an epoch's mean at its middle.
@@ -167,6 +159,11 @@ def _handful(cells: pd.DataFrame) -> dict[tuple[float, float], list[str]]:
     ):
         found.setdefault((float(cell["lr"]), float(cell["weight_decay"])), []).append(title)
     return found
+
+
+def _diverged(cells: pd.DataFrame) -> str:
+    count = int(cells["loss_epoch"].isna().sum())
+    return f", {count} of which diverged" if count else ""
 
 
 def _ticks(axis: "Axes", rates: Sequence[float], decays: Sequence[float]) -> None:

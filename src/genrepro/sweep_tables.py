@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from genrepro import snapshots
 from genrepro.errors import GenreproError
 
 Quantity = Literal["error", "loss"]
@@ -106,13 +107,14 @@ def by_epoch(curves: pd.DataFrame, *, by: Axis) -> pd.DataFrame:
 
 
 def winners(cells: pd.DataFrame, snapshot: Snapshot) -> pd.DataFrame:
-    """The cell of each seed that the sweep would keep: best by validation in what its snapshot is chosen by.
+    """The cell of each seed whose snapshot validation calls best, as `snapshots.winner` does over all seeds.
 
-    Of equals the first counts, by learning rate, then weight decay: a later one replaces it only if better.
+    A seed of which every cell diverged has none.
     """
-    ordered = cells.sort_values(["seed", "lr", "weight_decay"], ignore_index=True)
-    column = ordered.groupby("seed")[f"{snapshot}_validation_{snapshot}"]
-    return ordered.loc[column.idxmin() if snapshot == "loss" else column.idxmax()]
+    keys, ascending = snapshots.ORDERS[snapshot]
+    ordered = cells.dropna(subset=[f"{snapshot}_epoch"]).sort_values(snapshots.CELL)
+    ranked = ordered.sort_values([f"{snapshot}_{key}" for key in keys], ascending=ascending, kind="stable")
+    return ranked.drop_duplicates("seed").sort_values("seed", ignore_index=True)
 
 
 def panels(values: Iterable[float]) -> list[list[float]]:

@@ -6,6 +6,7 @@ each, so that n processes make the steps of one. A killed training goes on from 
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from genrepro import batches, devices, models, optimization
+from genrepro import batches, dense, devices, models, optimization
 from genrepro.augment import augment, mixup
 from genrepro.errors import GenreproError
 from genrepro.features import Features
@@ -27,6 +28,8 @@ from genrepro.progress import Average, Epoch, Progress
 from genrepro.resume import Resume
 from genrepro.streams import generator
 from genrepro.voting import segment_probabilities, vote
+
+Watch = Callable[[Epoch, nn.Module, list[float], list[float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,7 @@ def run(
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     unfinished: Path | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Fit, dict[str, int]]:
     """Build the model of ``description`` and fit it to the training side of ``split``.
 
@@ -68,6 +72,8 @@ def run(
         Called with each finished epoch; when training resumes, at once with those that are done.
     unfinished : Path, optional
         File to go on from, and to keep the state in; gone when training has ended.
+    watch : callable, optional
+        See `fit`. Whoever watches shows the progress too.
 
     Returns
     -------
@@ -90,9 +96,16 @@ def run(
     params = config.train
     if description["segments"]["representation"] == "mfcc":
         params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are no bands
-    with tqdm(
-        total=params.epochs, desc="train", unit=" epochs", disable=True if fabric.global_rank else None
-    ) as progress:
+    with (
+        # A compiler arranges products by itself.
+        nullcontext() if params.compile else dense.arithmetic(fabric.device, embedded=features.embedded),
+        tqdm(
+            total=params.epochs,
+            desc="train",
+            unit=" epochs",
+            disable=True if fabric.global_rank or watch else None,
+        ) as progress,
+    ):
 
         def advance(epoch: Epoch) -> None:
             progress.set_postfix_str(
@@ -112,6 +125,7 @@ def run(
             rng=rng,
             on_epoch=advance,
             resume=resume,
+            watch=watch,
         )
     if resume is not None and fabric.global_rank == 0:
         resume.done()
@@ -135,6 +149,7 @@ def fit(
     rng: np.random.Generator,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resume: Resume | None = None,
+    watch: Watch | None = None,
 ) -> Fit:
     """Train ``model`` and keep the epoch that ``params.select`` names.
 
@@ -156,6 +171,8 @@ def fit(
     on_epoch : callable
         Called with each finished epoch.
     resume : Resume, optional
+    watch : callable, optional
+        Called with each finished epoch, the model that validation saw, and loss and accuracy of each batch.
 
     Returns
     -------
@@ -188,6 +205,7 @@ def fit(
         network.train()
         loss_sum, num_correct, num_seen = (torch.zeros((), device=fabric.device) for _ in range(3))
         step = len(progress.curves) * len(training)
+        losses, accuracies = [], []
         for segments, labels in training:
             if segments.ndim == 4:
                 segments = augment(segments, params=params, rng=rng)
@@ -209,19 +227,27 @@ def fit(
             average.update()
             step += 1
             # Sums stay tensors until the epoch's end: reading one would wait for the device.
+            correct = (logits.detach().argmax(1) == labels).sum()
             loss_sum += loss.detach() * len(labels)
-            num_correct += (logits.detach().argmax(1) == labels).sum()
+            num_correct += correct
             num_seen += len(labels)
+            if watch is not None:
+                losses.append(loss.detach())
+                accuracies.append(correct / len(labels))
         sums = fabric.all_reduce(torch.stack([loss_sum, num_correct, num_seen]), reduce_op="sum").tolist()
         probabilities = vote(segment_probabilities(average.model, voters, fabric), voters.track, how=voting)
+        validation_loss, validation_accuracy = track_scores(probabilities, voters)
         epoch = Epoch(
             epoch=len(progress.curves) + 1,
             train_loss=sums[0] / sums[2],
             train_accuracy=sums[1] / sums[2],
-            **_validation_scores(probabilities, voters),
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
         )
         progress.add(epoch, better=lambda one, other: _better(one, other, params.select))
         on_epoch(epoch)
+        if watch is not None:
+            watch(epoch, average.model, torch.stack(losses).tolist(), torch.stack(accuracies).tolist())
         if resume is not None and rank == 0:
             progress.keep(resume)
     return Fit(state=progress.state, curves=progress.curves, best=progress.best)
@@ -243,14 +269,13 @@ def _resume(path: Path, config: Params, description: dict[str, Any], fabric: Any
     return Resume(path, identity)
 
 
-def _validation_scores(probabilities: np.ndarray, voters: batches.FixedSegments) -> dict[str, float]:
+def track_scores(probabilities: np.ndarray, voters: batches.FixedSegments) -> tuple[float, float]:
+    """Cross entropy and accuracy of voted probabilities [shape=(num_tracks, num_genres)], over tracks."""
     label = np.zeros(len(probabilities), dtype=np.int64)
     label[voters.track] = voters.label
     likelihood = probabilities[np.arange(len(label)), label]
-    return {
-        "validation_loss": float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
-        "validation_accuracy": float((probabilities.argmax(1) == label).mean()),
-    }
+    loss = float(-np.log(np.maximum(likelihood, 1e-12)).mean())
+    return loss, float((probabilities.argmax(1) == label).mean())
 
 
 def _better(epoch: Epoch, best: Epoch, select: str) -> bool:

@@ -1,11 +1,13 @@
 """From a model to tracks: probabilities of segments, and the vote of a track's segments."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from genrepro import dense
 from genrepro.batches import FixedSegments
 
 
@@ -27,13 +29,13 @@ def segment_probabilities(model: nn.Module, segments: FixedSegments, fabric: Any
     """
     model.eval()
     parts = []
-    for batch in segments:
-        if fabric is None:
-            logits = model(batch)
-        else:
-            with fabric.autocast():
-                logits = model(batch)
-        parts.append(logits.double().softmax(dim=1).cpu().numpy())
+    cutter = segments.cutter
+    with (
+        dense.arithmetic(cutter.device, embedded=cutter.embedded),
+        nullcontext() if fabric is None else fabric.autocast(),
+    ):
+        for batch in segments:
+            parts.append(model(batch).double().softmax(dim=1).cpu().numpy())
     return np.concatenate(parts)
 
 
