@@ -1,18 +1,18 @@
 """Stage sweep: a head for each cell of a grid of learning rates, weight decays and seeds, on embeddings.
 
-python -m stages.sweep           params: dataset, seed, train, model, <model>, head; sweep
-    -> metrics/sweep.json, metrics/sweep/{cells,by_lr,by_weight_decay}.csv, curves.parquet, figures/
+python -m stages.sweep           params: dataset, seed, train, model, <model>, head; sweep.lr, ...
+    -> metrics/sweep.json, metrics/sweep/cells.csv, metrics/sweep/curves.parquet, models/sweep/
 
 `GENREPRO_WORKERS` heads at once on a CPU, as many as fit on a GPU. A killed sweep goes on where it was.
 """
 
+import dataclasses
 import shutil
 from pathlib import Path
 
-import pyarrow as pa
-
 import stages
-from genrepro import checkpoint, features, files, grid, params, schema, snapshots, sweep
+from genrepro import checkpoint, features, files, grid, params, snapshots, sweep, tracking
+from genrepro.grid import Cell
 
 
 def main() -> None:
@@ -21,32 +21,33 @@ def main() -> None:
     data = Path("data", config.dataset)
     packed = features.load(data / "features")
     split = features.read_split(data / "split.csv")
-    leaky = files.read_json(Path("metrics", "split.json"))["leaky"]
     description = checkpoint.describe(
         model=config.model,
         section=config.architecture(),
         features=packed.description,
         split_sha256=files.sha256(data / "split.csv"),
     )
-    unfinished = data / "sweep.partial"
-    curves = sweep.run(packed, split, config, description, cells, folder=unfinished)
-    num_tracks = split.loc[split["split"] == "test", "track_id"].nunique()
-    table = snapshots.table(curves)
-    summary = snapshots.summary(
-        table, num_tracks=num_tracks, leaky=leaky, confidence=config.evaluate.confidence
-    )
-    summary |= description["data"]
-    folder = Path("metrics", "sweep")
-    files.write_csv(
-        folder / "cells.csv", list(table.columns), table.astype(object).where(table.notna(), None).to_numpy()
-    )
-    files.write_parquet(
-        folder / "curves.parquet",
-        [pa.Table.from_pandas(curves[schema.SWEEP.names], schema=schema.SWEEP, preserve_index=False)],
-        schema.SWEEP,
-    )
-    files.write_json(Path("metrics", "sweep.json"), summary)
-    shutil.rmtree(unfinished)
+    with tracking.start("sweep", config, description) as run:
+        unfinished = data / "sweep.partial"
+        curves = sweep.run(packed, split, config, description, cells, folder=unfinished)
+        table = snapshots.table(curves)
+        summary = snapshots.summary(
+            table,
+            num_tracks=split.loc[split["split"] == "test", "track_id"].nunique(),
+            leaky=files.read_json(Path("metrics", "split.json"))["leaky"],
+            confidence=config.evaluate.confidence,
+        )
+        # The winner once more: the sweep kept no weights, and a cell is its single experiment.
+        best = snapshots.winner(table, "loss")
+        cell = Cell(seed=int(best["seed"]), lr=float(best["lr"]), weight_decay=float(best["weight_decay"]))
+        alone = cell.params(config)
+        alone = dataclasses.replace(alone, train=dataclasses.replace(alone.train, select="validation_loss"))
+        sweep.train_winner(packed, split, alone, description, folder=Path("models", "sweep"))
+        snapshots.write(Path("metrics"), table, curves, summary | description["data"])
+        shutil.rmtree(unfinished)
+        run.log_sweep(summary, model=Path("models", "sweep"))
+    for by in ("loss", "accuracy"):
+        print(f"best by {by}: " + ", ".join(f"{key} {value}" for key, value in summary[f"by_{by}"].items()))
 
 
 if __name__ == "__main__":

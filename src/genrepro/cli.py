@@ -234,6 +234,25 @@ def write_table() -> None:
     print(f"{results.TARGET} is written")
 
 
+_Output = Annotated[Path, typer.Option(help="Folder for them.")]
+
+
+@experiment.command("figures")
+def draw_figures(output: _Output = Path("docs", "figures")) -> None:
+    """Draw accuracy by training tracks, of what is recorded, and learning curves, of runs in this clone."""
+    from genrepro import experiments, records, results_figures
+
+    try:
+        known = experiments.load()
+        written, missing = results_figures.write(known, records.read(known), folder=output)
+    except GenreproError as error:
+        sys.exit(f"genrepro: {error}")
+    for path in written:
+        print(path)
+    if missing:
+        print(f"genrepro: {missing}", file=sys.stderr)
+
+
 sweep = typer.Typer(no_args_is_help=True, help="The cells of sweeps/params.yaml's grid as experiments.")
 app.add_typer(sweep, name="sweep")
 

@@ -3,6 +3,7 @@
 Bytes depend on the data alone: no date or software version is written into a PNG.
 """
 
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ def learning_curves(curves: pd.DataFrame, *, best_epoch: int, path: Path) -> Non
         axis.set(xlabel="epoch", ylabel=quantity)
         axis.grid(alpha=0.3)
         axis.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion_matrix(predictions: pd.DataFrame, *, genres: Sequence[str], path: Path) -> None:
@@ -117,7 +118,24 @@ def confusion_matrix(predictions: pd.DataFrame, *, genres: Sequence[str], path: 
         cmap="magma",
     )
     axis.set_title(f"{len(predictions)} test tracks")
-    _save(figure, path)
+    save(figure, path)
+
+
+def caption(figure: "Figure", text: str) -> None:
+    """A small grey paragraph below the axes: what is averaged, over what, and how many."""
+    width = int(figure.get_figwidth() * 15)  # characters of this size that fit a line
+    figure.supxlabel(
+        textwrap.fill(text, width), x=0.01, ha="left", fontsize=8, color="0.35", parse_math=False
+    )
+
+
+def save(figure: "Figure", path: Path, *, dpi: int = 80) -> None:
+    """Write a PNG whose bytes depend on the figure alone, and close the figure."""
+    import matplotlib.pyplot as plt
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})
+    plt.close(figure)
 
 
 def _contact_sheet(path: Path, genre: str, items: list[tuple[str, np.ndarray]], *, top_db: float) -> None:
@@ -144,12 +162,4 @@ def _contact_sheet(path: Path, genre: str, items: list[tuple[str, np.ndarray]], 
         )
         axis.set_title(label, fontsize=8, parse_math=False)
     figure.suptitle(genre)
-    _save(figure, path)
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80, metadata={"Software": None})
-    plt.close(figure)
+    save(figure, path)

@@ -7,7 +7,7 @@ a figure is never shown for an entry, or for defaults in params.yaml, that have 
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,8 @@ def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
 def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
     """Bring the records of experiments up to date with what DVC has of them in this clone.
 
-    Of runs with one name, that of the commit that is checked out counts, or else the newest. Seeds of which
-    DVC has nothing keep their figures, unless these were measured with other parameters than the new ones.
+    Seeds of which DVC has nothing keep their figures, unless these were measured with other parameters than
+    the new ones.
 
     Returns
     -------
@@ -121,12 +121,8 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
     taken, refused = [], []
     for experiment in chosen:
         found: dict[int, Run] = {}
-        for seed in experiment.seeds:
+        for seed, commit in commits(experiment):
             name = experiment.run_name(seed)
-            commits = revisions.experiments(name)
-            if not commits:
-                continue
-            commit = commits.get(revisions.head()) or next(iter(commits.values()))
             try:
                 found[seed] = _run(commit, experiment, seed)
                 taken.append(name)
@@ -143,6 +139,39 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
     return taken, refused
 
 
+def commits(experiment: Experiment) -> Iterator[tuple[int, str]]:
+    """Seed and commit of each of its runs that DVC has in this clone.
+
+    Of runs with one name, that of the commit that is checked out counts, or else the newest.
+    """
+    for seed in experiment.seeds:
+        found = revisions.experiments(experiment.run_name(seed))
+        if found:
+            yield seed, found.get(revisions.head()) or next(iter(found.values()))
+
+
+def check(commit: str, experiment: Experiment, seed: int) -> Params:
+    """What DVC's commit ran with.
+
+    Raises
+    ------
+    GenreproError
+        The rest of a sentence, if that is no run of this experiment and seed.
+    """
+    content = revisions.content(commit, "params.yaml")
+    if content is None:
+        raise GenreproError("is not recorded: it has no params.yaml.")
+    ran: Params = build(
+        Params, sections.parse(content, name="its params.yaml"), name="its params.yaml", prefix=""
+    )
+    if ran.seed != seed:
+        raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
+    swept = _grid(commit) if experiment.sweep is not None else None
+    if different := changes(experiments.recipe(ran, swept), experiment):
+        raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {experiments.PATH}.")
+    return ran
+
+
 def _read(file: Path) -> Record:
     try:
         values = json.loads(file.read_text("utf-8"))
@@ -157,21 +186,11 @@ def _read(file: Path) -> Record:
 
 def _run(commit: str, experiment: Experiment, seed: int) -> Run:
     """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
-    content = revisions.content(commit, "params.yaml")
-    if content is None:
-        raise GenreproError("is not recorded: it has no params.yaml.")
-    ran: Params = build(
-        Params, sections.parse(content, name="its params.yaml"), name="its params.yaml", prefix=""
-    )
-    if ran.seed != seed:
-        raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
-    swept = _grid(commit) if experiment.sweep is not None else None
-    if different := changes(experiments.recipe(ran, swept), experiment):
-        raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {experiments.PATH}.")
+    ran = check(commit, experiment, seed)
     split = _json(commit, "metrics/split.json")
     values = {
         "seed": seed,
-        **(_trained(commit) if swept is None else _swept(commit, by=ran.train.select)),
+        **(_swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)),
         **{key: split.get(key) for key in _SPLIT},
     }
     return build(Run, values, name="is not recorded", prefix="")

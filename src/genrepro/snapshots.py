@@ -5,8 +5,13 @@ two sweeps had them. The best of many validation results is too good by construc
 is what the winner loses between validation and test.
 """
 
-import pandas as pd
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+
+from genrepro import files, schema
 from genrepro.errors import GenreproError
 from genrepro.evaluation import wilson
 from genrepro.files import rounded
@@ -59,7 +64,7 @@ def winner(cells: pd.DataFrame, by: str) -> pd.Series:
     return best[[*CELL, *(f"{by}_{key}" for key in _KEPT)]].rename(lambda key: key.removeprefix(f"{by}_"))
 
 
-def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: float) -> dict[str, object]:
+def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: float) -> dict[str, Any]:
     """Of metrics/sweep.json: both winners with their test results.
 
     Parameters
@@ -88,7 +93,16 @@ def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: flo
     }
 
 
-def _described(best: pd.Series, num_tracks: int, confidence: float) -> dict[str, object]:
+def write(folder: Path, cells: pd.DataFrame, curves: pd.DataFrame, summary: dict[str, Any]) -> None:
+    """Write ``sweep.json``, ``sweep/cells.csv`` and ``sweep/curves.parquet`` below ``folder``."""
+    empty = cells.astype(object).where(cells.notna(), None)
+    files.write_csv(folder / "sweep" / "cells.csv", list(cells.columns), empty.to_numpy())
+    table = pa.Table.from_pandas(curves[schema.SWEEP.names], schema=schema.SWEEP, preserve_index=False)
+    files.write_parquet(folder / "sweep" / "curves.parquet", [table], schema.SWEEP)
+    files.write_json(folder / "sweep.json", summary)
+
+
+def _described(best: pd.Series, num_tracks: int, confidence: float) -> dict[str, Any]:
     accuracy = float(best["test_accuracy"])
     low, high = wilson(round(accuracy * num_tracks), num_tracks, confidence=confidence)
     return {

@@ -122,6 +122,29 @@ def run(
     return pa.concat_tables(pq.read_table(paths[cell], schema=_ROWS) for cell in cells).to_pandas()
 
 
+def train_winner(
+    features: Features, split: pd.DataFrame, config: Params, description: dict[str, Any], *, folder: Path
+) -> None:
+    """Train one cell once more and keep its model in ``folder``, as the train stage would.
+
+    Parameters
+    ----------
+    features : Features
+    split : DataFrame
+    config : Params
+        Of the cell.
+    description : dict
+        See `run`.
+    folder : Path
+        Of ``model.safetensors`` and ``model.json``.
+    """
+    from genrepro import checkpoint, training
+
+    numerics.use_torch(integer(config.seed, "train.torch"))
+    fitted, _ = training.run(features, split, config, description)
+    checkpoint.save(folder, fitted.state, dict(description))
+
+
 def train_cell(task: _Task, cell: Cell) -> pa.Table:
     """Train one head as the train stage would, in this process."""
     import torch

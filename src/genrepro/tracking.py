@@ -22,6 +22,8 @@ from genrepro.errors import GenreproError
 from genrepro.files import sha256
 from genrepro.params import Params
 
+# Name under which the best models of sweeps are registered.
+SWEPT = "genrepro-sweep"
 _PATIENCE = {  # without these an unreachable server holds a finished training for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -85,6 +87,37 @@ class Run:
 
         self._attempt(log)
 
+    def log_sweep(self, summary: dict[str, Any], *, model: Path) -> None:
+        """What the sweep stage wrote: winners as metrics, tables, and the best model, registered.
+
+        A sweep is one run: hundreds of runs of a second each would bury all others.
+        """
+        from genrepro import registry
+
+        def log() -> None:
+            for path in (Path("metrics", "sweep.json"), *sorted(Path("metrics", "sweep").glob("c*.*"))):
+                self.client.log_artifact(self.run_id, str(path), "metrics")
+            values = {
+                f"{key}.{name}" if isinstance(value, dict) else key: float(number)
+                for key, value in summary.items()
+                for name, number in (value.items() if isinstance(value, dict) else [("", value)])
+            }
+            self._log_batch(values, {"model_sha256": sha256(model / "model.safetensors")})
+            version = registry.register(model, name=SWEPT)
+            print(f"the best model by loss is {SWEPT}, version {version.number}, in {store_name()}")
+
+        self._attempt(log)
+
+    def log_sweep_figures(self, folder: Path) -> None:
+        """Its pictures and the tables that DVC's plots draw."""
+
+        def log() -> None:
+            self.client.log_artifacts(self.run_id, str(folder / "figures"), "figures")
+            for path in sorted(folder.glob("by_*.csv")):
+                self.client.log_artifact(self.run_id, str(path), "metrics")
+
+        self._attempt(log)
+
     def open(self, make: Callable[[], tuple[Any, str]]) -> None:
         """Begin or find the run: ``make`` gives a client and the run's id."""
 
@@ -144,14 +177,9 @@ def log_evaluation(config: Params, description: dict[str, Any], metrics: dict[st
     def find() -> tuple[Any, str]:
         client, experiment_id = _client()
         weights = description["weights_sha256"]
-        found = client.search_runs(
-            [experiment_id],
-            filter_string=f"tags.model_sha256 = '{weights}' and tags.stage = 'train'",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
-        if found:
-            return client, found[0].info.run_id
+        found = _newest(client, experiment_id, weights, stage="train")
+        if found is not None:
+            return client, found
         client, run_id = _create("evaluate", config, description)
         client.set_tag(run_id, "model_sha256", weights)
         return client, run_id
@@ -159,6 +187,21 @@ def log_evaluation(config: Params, description: dict[str, Any], metrics: dict[st
     run.open(find)
     run.log_test(metrics, genres=description["genres"])
     run.close("FINISHED")
+
+
+def log_sweep_figures(folder: Path, description: dict[str, Any]) -> None:
+    """Add a sweep's figures to its run, if there is one."""
+    run = Run()
+
+    def find() -> tuple[Any, str]:
+        client, experiment_id = _client()
+        found = _newest(client, experiment_id, description["weights_sha256"], stage="sweep")
+        if found is None:
+            raise GenreproError("no run of this sweep is in the store.")
+        return client, found
+
+    run.open(find)
+    run.log_sweep_figures(folder)
 
 
 def root() -> Path:
@@ -213,6 +256,17 @@ def _client() -> tuple[Any, str]:
             return client, experiment.experiment_id
         location = None if named else (root() / "mlartifacts").as_uri()
         return client, client.create_experiment("genrepro", artifact_location=location)
+
+
+def _newest(client: Any, experiment_id: str, weights: str, *, stage: str) -> str | None:
+    """The newest run of a stage that made these weights."""
+    found = client.search_runs(
+        [experiment_id],
+        filter_string=f"tags.model_sha256 = '{weights}' and tags.stage = '{stage}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return found[0].info.run_id if found else None
 
 
 def _create(stage: str, config: Params, description: dict[str, Any]) -> tuple[Any, str]:

@@ -1,0 +1,34 @@
+"""Stage sweep_figures: what a sweep looks like, as tables for DVC's plots and as pictures.
+
+python -m stages.sweep_figures   params: dataset, split.strategy, model; sweep.report of sweeps/params.yaml
+    -> metrics/sweep/by_lr.csv, metrics/sweep/by_weight_decay.csv, metrics/sweep/figures/
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+import stages
+from genrepro import files, grid, params, schema, sweep_figures, sweep_tables, tracking
+
+
+def main() -> None:
+    config = params.load()
+    report = grid.load().report
+    log = None if report == "none" else sweep_tables.read_log(Path(report))
+    folder = Path("metrics", "sweep")
+    curves = schema.read(folder / "curves.parquet", schema.SWEEP).to_pandas()
+    cells = pd.read_csv(files.require(folder / "cells.csv"))
+    split = files.read_json(Path("metrics", "split.json"))
+    sizes = " / ".join(str(split[f"num_{side}"]) for side in ("train", "validation", "test"))
+    for by in ("lr", "weight_decay"):
+        table = sweep_tables.by_epoch(curves, by=by)
+        files.write_csv(folder / f"by_{by}.csv", list(table.columns), table.to_numpy())
+    about = f"{config.model} on {config.dataset}, split {config.split.strategy}, {sizes} tracks."
+    with files.replacing(folder / "figures") as partial:
+        sweep_figures.draw(curves, cells, folder=partial, log=log, about=about)
+    tracking.log_sweep_figures(folder, files.read_json(Path("models", "sweep", "model.json")))
+
+
+if __name__ == "__main__":
+    stages.run(main)
