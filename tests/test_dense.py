@@ -90,6 +90,15 @@ def test_a_head_on_embeddings_takes_one_thread_and_gives_the_others_back() -> No
     torch.set_num_threads(before)
 
 
+def test_a_head_has_no_denormal_numbers_and_others_keep_them() -> None:
+    tiny = torch.tensor([1e-30])
+    with dense.arithmetic(CPU, embedded=True):
+        assert (tiny * 1e-10).item() == 0
+    with dense.arithmetic(CPU):
+        assert (tiny * 1e-10).item() > 0
+    assert (tiny * 1e-10).item() > 0
+
+
 def test_the_same_rows_give_the_same_bytes() -> None:
     torch.manual_seed(0)
     layer, given = nn.Linear(768, 768), torch.randn(197, 768)

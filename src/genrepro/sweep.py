@@ -8,7 +8,7 @@ in a folder, so that a killed sweep goes on where it was.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from genrepro import engines, numerics, schema
+from genrepro import numerics, schema
 from genrepro.errors import GenreproError
 from genrepro.features import Features
 from genrepro.files import replacing
@@ -153,10 +153,8 @@ def train_cell(task: _Task, cell: Cell) -> pa.Table:
     from genrepro.voting import segment_probabilities, vote
 
     numerics.use_torch(integer(cell.seed, "train.torch"))
-    # What joblib maps into a worker's memory cannot be written, and torch would warn of it.
-    features = replace(task.features, frames=np.require(task.features.frames, requirements="W"))
-    cutter = batches.Cutter(features.frames, device=torch.device("cpu"), embedded=True)
-    test = batches.of_vote(features, task.split, cutter, side="test")
+    cutter = batches.Cutter(task.features.frames, device=torch.device("cpu"), embedded=True)
+    test = batches.of_vote(task.features, task.split, cutter, side="test")
     voting = task.description["segments"]["voting"]
     rows: list[dict[str, Any]] = []
 
@@ -169,20 +167,62 @@ def train_cell(task: _Task, cell: Cell) -> pa.Table:
             asdict(cell) | asdict(epoch) | {"batch_loss": losses, "batch_accuracy": accuracies} | of_test
         )
 
-    training.run(features, task.split, cell.params(task.config), task.description, watch=watch)
+    training.run(task.features, task.split, cell.params(task.config), task.description, watch=watch)
     return pa.Table.from_pylist(rows, schema=_ROWS)
 
 
 def _processes(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Table]]:
     """One head a process, each on one thread."""
-    from joblib import delayed
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
-    num_workers = min(numerics.num_workers(), max(1, len(cells)))
-    if num_workers == 1:
+    num_workers = min(numerics.num_workers(), len(cells))
+    if num_workers <= 1:
         yield from ((cell, train_cell(task, cell)) for cell in cells)
         return
-    calls = (delayed(train_cell)(task, cell) for cell in cells)
-    yield from zip(cells, engines.run(calls, backend="loky", num_workers=num_workers), strict=True)
+    # No loky here: it replaces a worker whose memory has grown, as `numerics` has allocators do on purpose.
+    pool = ProcessPoolExecutor(
+        num_workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin_worker,
+        initargs=(task,),
+    )
+    try:
+        yield from zip(cells, pool.map(_train_in_worker, cells), strict=True)
+    except BrokenProcessPool as error:
+        raise GenreproError(
+            "sweep: a worker process was killed, as for want of memory; what is finished is kept: run again, "
+            f"with GENREPRO_WORKERS below {num_workers}."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_task: _Task | None = None
+"""In a worker process: what it trains on, which comes once and not with each cell."""
+
+
+def _begin_worker(task: _Task) -> None:
+    import multiprocessing
+    import os
+    import threading
+
+    global _task
+    _task = task
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_it() -> None:
+        parent.join()
+        os._exit(1)  # whoever waited for results was killed
+
+    threading.Thread(target=end_with_it, daemon=True).start()
+
+
+def _train_in_worker(cell: Cell) -> pa.Table:
+    assert _task is not None
+    return train_cell(_task, cell)
 
 
 def _stacked(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Table]]:

@@ -103,8 +103,9 @@ class Run:
                 for name, number in (value.items() if isinstance(value, dict) else [("", value)])
             }
             self._log_batch(values, {"model_sha256": sha256(model / "model.safetensors")})
+            where = store_name()  # registering sets MLFLOW_TRACKING_URI
             version = registry.register(model, name=SWEPT)
-            print(f"the best model by loss is {SWEPT}, version {version.number}, in {store_name()}")
+            print(f"the best model by loss is {SWEPT}, version {version.number}, in {where}")
 
         self._attempt(log)
 

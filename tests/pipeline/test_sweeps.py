@@ -1,0 +1,145 @@
+"""A sweep by DVC: one set of embeddings, a grid of heads, and a cell of it as an experiment."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Project, stages_run
+
+pytestmark = pytest.mark.pipeline
+
+VIT = {"size": "tiny", "weights": "none", "trainable_blocks": 0}
+GRID = [
+    "-S", "sweeps/params.yaml:sweep.lr={first: 0.001, last: 0.002, step: 0.0005}",
+    "-S", "sweeps/params.yaml:sweep.weight_decay=[0.01, 0.1]",
+]  # fmt: skip
+
+
+def with_frozen_body(project: Project) -> Project:
+    project.set(model="vit", vit=VIT, train={"epochs": 3})
+    project.commit()
+    return project
+
+
+def test_a_sweep_and_one_of_its_cells(reproduced: Project) -> None:
+    project = with_frozen_body(reproduced)
+    done = project.run("dvc", "exp", "run", "sweeps/dvc.yaml", *GRID)
+    assert stages_run(done.stdout) == ["features", "sweeps/dvc.yaml:sweep", "sweeps/dvc.yaml:sweep_figures"]
+    summary = project.json("sweep")
+    cells = pd.read_csv(project.path / "metrics" / "sweep" / "cells.csv")
+    assert summary["num_cells"] == len(cells) == 6 and summary["num_diverged"] == 0
+    assert sorted(set(cells["lr"])) == [0.001, 0.0015, 0.002]
+    curves = pd.read_parquet(project.path / "metrics" / "sweep" / "curves.parquet")
+    assert len(curves) == 6 * 3 and "test_accuracy" not in curves
+
+    # Its winner, by the command that genrepro says: nothing but train and evaluate runs.
+    said = project.run("python", "-m", "genrepro", "sweep", "best").stdout.splitlines()[-1]
+    project.commit()
+    done = project.run(*said.split())
+    assert stages_run(done.stdout) == ["train", "evaluate"]
+    best = summary["by_loss"]
+    own = pd.read_csv(project.path / "metrics" / "curves.csv")
+    of_cell = curves[(curves["lr"] == best["lr"]) & (curves["weight_decay"] == best["weight_decay"])]
+    for name in ("train_loss", "validation_loss", "validation_accuracy"):
+        assert own[name].to_numpy() == pytest.approx(of_cell[name].to_numpy(), abs=1e-6)
+    assert project.json("train")["best_epoch"] == best["epoch"]
+    assert project.json("test")["accuracy"] == pytest.approx(best["test_accuracy"], abs=1e-6)
+    assert project.json("test")["accuracy_low"] == pytest.approx(best["test_accuracy_low"], abs=1e-6)
+
+    # One MLflow run for the sweep, with its figures, and its best model in the registry: the winner's own.
+    script = (
+        "import mlflow, json; from mlflow import MlflowClient;"
+        "client = MlflowClient('sqlite:///mlflow.db');"
+        "(run,) = client.search_runs(['1'], \"tags.stage = 'sweep'\");"
+        "(version,) = client.search_model_versions(\"name = 'genrepro-sweep'\");"
+        "print(json.dumps([run.data.metrics['by_loss.test_accuracy'], version.tags['weights_sha256'],"
+        "[len(client.list_artifacts(run.info.run_id, name)) for name in ('figures', 'metrics')]]))"
+    )
+    accuracy, weights, number = json.loads(project.run("python", "-c", script).stdout.splitlines()[-1])
+    assert accuracy == pytest.approx(best["test_accuracy"]) and number == [6, 5]
+    model = json.loads((project.path / "models" / "model.json").read_text())
+    assert weights == model["weights_sha256"]  # the same bytes as the experiment's
+
+    # What ran once does not run again; another figure leaves the heads alone.
+    done = project.run("dvc", "repro", "sweeps/dvc.yaml")
+    assert stages_run(done.stdout) == []
+    log = project.path / "log.csv"
+    log.write_text(
+        "lr,weight_decay,epoch,val_loss,val_accuracy\n0.001,0.01,1,2.0,0.2\n0.001,0.01,2,1.9,0.3\n"
+    )
+    done = project.run("dvc", "exp", "run", "sweeps/dvc.yaml", "-S", f"sweeps/params.yaml:sweep.report={log}")
+    assert stages_run(done.stdout) == ["sweeps/dvc.yaml:sweep_figures"]
+
+    queued = project.run("python", "-m", "genrepro", "sweep", "queue").stdout
+    assert queued.count("Queued experiment") == 6
+
+
+def test_a_killed_sweep_goes_on(reproduced: Project) -> None:
+    project = with_frozen_body(reproduced)
+    project.run("dvc", "repro", "features")
+    partial = project.path / "data" / "synthetic" / "sweep.partial"
+    project.environment["GENREPRO_WORKERS"] = "1"
+    running = subprocess.Popen(
+        ["python", "-m", "stages.sweep"], cwd=project.path, env=project.environment, stderr=subprocess.DEVNULL
+    )
+    finished: list[Path] = []
+    for _ in range(1200):
+        finished = list(partial.glob("*.parquet"))
+        if len(finished) >= 3:
+            break
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert 3 <= len(finished) < 506 and not (project.path / "metrics" / "sweep.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in partial.glob("*.parquet")}
+    # The rest of 506 cells would take long: the grid ends where the finished ones do.
+    done = project.run("python", "-c", SHORTENED.format(number=len(kept) + 2))
+    assert done.stdout.split() == [str(len(kept) + 2), "2"]
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+
+
+SHORTENED = """
+import stages
+from pathlib import Path
+from genrepro import checkpoint, features, files, grid, params, sweep
+config = params.load()
+cells = grid.cells(grid.load(), config)[:{number}]
+packed = features.load(Path("data/synthetic/features"))
+split = features.read_split(Path("data/synthetic/split.csv"))
+description = checkpoint.describe(
+    model=config.model, section=config.architecture(), features=packed.description,
+    split_sha256=files.sha256(Path("data/synthetic/split.csv")))
+trained = []
+train_cell = sweep.train_cell
+sweep.train_cell = lambda task, cell: trained.append(cell) or train_cell(task, cell)
+curves = sweep.run(packed, split, config, description, cells, folder=Path("data/synthetic/sweep.partial"))
+print(curves[["lr", "weight_decay"]].drop_duplicates().shape[0], len(trained))
+"""
+
+
+def test_a_model_without_a_frozen_body_is_one_sentence(reproduced: Project) -> None:
+    done = reproduced.run("python", "-m", "stages.sweep", check=False)
+    assert done.returncode == 1
+    assert "genrepro sweep queue" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("sweep.momentum=[0.9]", "unknown key sweep.momentum"),
+        ("sweep.lr=[]", "sweep.lr has no value; a grid of no points trains nothing"),
+    ],
+)
+def test_a_grid_that_is_none_is_one_sentence(reproduced: Project, override: str, words: str) -> None:
+    with_frozen_body(reproduced)
+    key, value = override.split("=")
+    path = reproduced.path / "sweeps" / "params.yaml"
+    name = key.rpartition(".")[2]
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(f"  {name}:")]
+    path.write_text("\n".join([*lines, f"  {name}: {value}"]) + "\n")
+    done = reproduced.run("python", "-m", "stages.sweep", check=False)
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
