@@ -128,6 +128,7 @@ def test_a_wrong_type_is_named_with_what_is_wanted(
         ("cnn.channels", []),
         ("cnn.channels", [8, 0]),
         ("cnn.dropout", 1.0),
+        ("cnn.statistics", -1),
         ("vit.weights", ""),
         ("vit.trainable_blocks", -1),
         ("vit.trainable_blocks", 13),

@@ -16,7 +16,7 @@ from builders import ROOT, Toy, make_params
 from genrepro import checkpoint, resume, training
 from genrepro.params import Params
 
-CNN = {"channels": (4, 8), "dropout": 0.3}
+CNN = {"channels": (4, 8), "dropout": 0.3, "statistics": 8}
 LSTM = {"hidden": 8, "num_layers": 2, "dropout": 0.3}
 RECIPE = {"epochs": 6, "batch_size": 5, "lr": 0.01, "ema": 0.9, "mixup": 0.3}
 

@@ -17,7 +17,7 @@ from genrepro import batches, checkpoint, devices, models, numerics, streams, tr
 from genrepro.features import Features
 from genrepro.voting import segment_probabilities, vote
 
-CNN = {"channels": (4, 4, 8, 8, 8), "dropout": 0.0}
+CNN = {"channels": (4, 4, 8, 8, 8), "dropout": 0.0, "statistics": 0}
 PLAIN = {
     "epochs": 3,
     "batch_size": 6,

@@ -67,8 +67,11 @@ class Cnn(Section):
     """Output channels of the convolution blocks, five in the AST report."""
     dropout: float
     """Before the dense layer."""
+    statistics: int
+    """Hidden units of a second network, over the timbre and rhythm of log-mel segments; 0: none."""
 
     def __post_init__(self) -> None:
+        self._check("statistics", holds=self.statistics >= 0, must="be at least 0")
         self._check("channels", holds=len(self.channels) > 0 and min(self.channels) > 0, must="be above 0")
         self._check("dropout", holds=0 <= self.dropout < 1, must="lie in 0 .. 1")
 

@@ -156,7 +156,8 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        Segments (or embeddings) to logits; moved to the fabric's device.
+        Segments (or embeddings) to logits; in training perhaps to those of several networks
+        [shape=(batch, num_networks, num_genres)]. Moved to the fabric's device.
     training : TrainingSegments
     voters : FixedSegments
         The validation segments.
@@ -218,7 +219,7 @@ def fit(
                 segments = segments.contiguous(memory_format=torch.channels_last)
             optimization.set_rate(optimizer, rate(step))
             logits = network(segments)
-            loss = F.cross_entropy(logits, targets, label_smoothing=params.label_smoothing)
+            loss = _loss(logits, targets, params.label_smoothing)
             fabric.backward(share * loss)
             if params.clip_norm:
                 fabric.clip_gradients(network, optimizer, max_norm=params.clip_norm, error_if_nonfinite=False)
@@ -227,7 +228,7 @@ def fit(
             average.update()
             step += 1
             # Sums stay tensors until the epoch's end: reading one would wait for the device.
-            correct = (logits.detach().argmax(1) == labels).sum()
+            correct = (_verdict(logits.detach()).argmax(1) == labels).sum()
             loss_sum += loss.detach() * len(labels)
             num_correct += correct
             num_seen += len(labels)
@@ -256,6 +257,19 @@ def fit(
 def diverged(fitted: Fit) -> bool:
     """Whether a loss or score of the selected epoch is not a number."""
     return not all(math.isfinite(value) for value in asdict(fitted.best).values())
+
+
+def _loss(logits: torch.Tensor, targets: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+    """Cross entropy; of a pair of networks the mean of theirs, which each learns from alone."""
+    if logits.ndim == 3:
+        targets = targets.repeat_interleave(logits.shape[1], dim=0)
+        logits = logits.flatten(0, 1)
+    return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+
+
+def _verdict(logits: torch.Tensor) -> torch.Tensor:
+    """Logits [shape=(batch, num_genres)]; of a pair of networks their mean, as when it is not trained."""
+    return logits if logits.ndim == 2 else logits.mean(dim=1)
 
 
 def _resume(path: Path, config: Params, description: dict[str, Any], fabric: Any) -> Resume:

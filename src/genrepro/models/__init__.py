@@ -1,6 +1,7 @@
 """The models, one file each: ``build(config, num_genres=..., inputs=...)``, a module from segments to logits.
 
-A segment batch has shape ``(batch, 1, num_bands, num_frames)``; logits have shape ``(batch, num_genres)``. Of
+A segment batch has shape ``(batch, 1, num_bands, num_frames)``; logits have shape ``(batch, num_genres)``. A
+model of several networks gives, while it is trained, each one's: ``(batch, num_networks, num_genres)``. Of
 the models that have a body (`body.BodyAndHead`), ``build_head`` gives what is trained when the body is
 frozen: from embeddings [shape=(batch, embedding_size)] to logits.
 """
@@ -29,8 +30,8 @@ def build(
         ``Params.architecture()``: its own section of params.yaml, with ``head`` where it has a body.
     num_genres : int
     inputs : mapping
-        What its segments are: features.json or model.json, which say it with the same keys. The `cnn` takes
-        segments as they come.
+        What its segments are: features.json or model.json, which say it with the same keys. The blocks of
+        the `cnn` take segments as they come.
     """
     return import_module(f"genrepro.models.{name}").build(config, num_genres=num_genres, inputs=inputs)
 
