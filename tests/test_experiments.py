@@ -220,6 +220,9 @@ def test_what_must_be_brought_is_told_from_the_parameters() -> None:
         ({"vary": {"train.lr": [0.1]}}, "an entry that varies a key has no published figure"),
         ({"vary": {"train.lr": [0.1, 0.1]}, "published": None}, "songs-0.1 occurs twice"),
         ({"vary": {"seed": [1]}, "published": None}, "seed is no override"),
+        ({"sweep": {"lr": [0.1], "weight_decay": [0.1]}}, "sweep.lr must be first, last and step"),
+        ({"sweep": {"momentum": [0.1]}}, "unknown key sweep.momentum"),
+        ({"sweep": {"lr": [], "weight_decay": [0.1]}}, "sweep.lr has no value"),
     ],
 )
 def test_a_mistake_in_an_entry_is_one_sentence(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

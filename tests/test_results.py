@@ -329,6 +329,77 @@ def test_a_new_measurement_replaces_stale_ones(project: Project) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------
+# Sweeps
+
+AXIS = {"first": 0.1, "last": 0.3, "step": 0.1}
+WINNER = {
+    "lr": 0.2,
+    "weight_decay": 0.1,
+    "seed": 0,
+    "epoch": 4,
+    "validation_loss": 0.5,
+    "validation_accuracy": 0.75,
+    "test_loss": 0.75,
+    "test_accuracy": 0.625,
+    "test_accuracy_low": 0.5,
+    "test_accuracy_high": 0.7,
+    "selection_optimism": 0.125,
+}
+SWEPT = {
+    "num_cells": 9,
+    "num_diverged": 0,
+    "num_tracks": 99,
+    "leaky": 1,
+    "by_loss": WINNER,
+    "by_accuracy": WINNER | {"test_accuracy": 0.5},
+    "split_sha256": "s",
+    "features_sha256": "f",
+}
+
+
+def swept(project: Project, *, lr: dict[str, float], select: str = "validation_loss") -> None:
+    """A repository whose one experiment is a sweep, and a run of it with the rates ``lr``."""
+    entry = ENTRIES["pictures"] | {"sweep": {"lr": AXIS, "weight_decay": AXIS}}
+    entry["overrides"] = entry["overrides"] | {"train.select": select}
+    YAML().dump({"recipes": {}, "experiments": {"pictures": entry}}, project.path / "experiments.yaml")
+    (project.path / "docs" / "RESULTS.template.md").write_text(
+        "<!-- sweeps: mine -->\n\n<!-- runs: mine -->\n"
+    )
+    (project.path / "sweeps").mkdir()
+    values = {"lr": lr, "weight_decay": AXIS, "seed": [0], "report": "none"}
+    YAML().dump({"sweep": values}, project.path / "sweeps" / "params.yaml")
+    head = project.commit()
+    for key, value in entry["overrides"].items():
+        project.set(key, value)
+    project.metric("sweep", SWEPT)
+    project.metric("split", SPLIT)
+    project.experiment("pictures-s0", baseline=head, commit=project.commit())
+    project.git("reset", "--quiet", "--hard", head)
+
+
+@pytest.mark.parametrize(
+    ("select", "accuracy"), [("validation_loss", "0.625"), ("validation_accuracy", "0.500")]
+)
+def test_a_sweep_is_recorded_with_its_winner_and_what_choosing_cost(
+    project: Project, select: str, accuracy: str
+) -> None:
+    swept(project, lr=AXIS, select=select)
+    assert "1 runs recorded" in invoke("collect")
+    row = next(row for row in project.table() if row[0] == "`pictures`")
+    assert row[5:9] == ["0", "rate 0.2, decay 0.1, epoch 4, of 9", "0.750", accuracy]
+    assert row[9:] == ["0.500-0.700", "99", "+0.125", "`artist` 800 / 100 / 99", "1"]
+    assert project.row("pictures-s0")[0] == accuracy
+
+
+def test_a_sweep_over_another_grid_is_not_recorded(project: Project) -> None:
+    swept(project, lr=AXIS | {"last": 0.2})
+    said = invoke("collect")
+    assert "0 runs recorded" in said and "train.lr = [0.1, 0.2], now [0.1, 0.2, 0.3]" in said
+    row = next(row for row in project.table() if row[0] == "`pictures`")
+    assert row[6].startswith("not run: needs gtzan_images")
+
+
+# ----------------------------------------------------------------------------------------------------
 # Bad input
 
 

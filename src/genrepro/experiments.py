@@ -242,4 +242,7 @@ def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapp
 def _grid(values: Mapping[str, Any], config: Params) -> Grid:
     found = grid.parse({"sweep": {"seed": [config.seed], "report": "none", **values}}, name="the entry")
     grid.cells(found, config, name="the entry")
+    for key in ("lr", "weight_decay"):
+        if not isinstance(getattr(found, key), grid.Range):  # DVC puts no list in a mapping's place
+            raise GenreproError(f"sweep.{key} must be first, last and step.")
     return found

@@ -121,12 +121,10 @@ def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[
 
 def _of_sweep(wanted: Grid, seed: int) -> dict[str, str]:
     """The overrides of sweeps/params.yaml."""
-    values = {"lr": wanted.lr, "weight_decay": wanted.weight_decay, "seed": [seed]}
+    values = {**dataclasses.asdict(wanted), "seed": [seed]}
     return {
-        f"{grid.PATH.as_posix()}:sweep.{key}": json.dumps(
-            dataclasses.asdict(value) if isinstance(value, grid.Range) else list(value)
-        ).replace('"', "")
-        for key, value in values.items()
+        f"{grid.PATH.as_posix()}:sweep.{key}": json.dumps(values[key]).replace('"', "")
+        for key in ("lr", "weight_decay", "seed")
     }
 
 

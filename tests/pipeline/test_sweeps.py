@@ -15,7 +15,7 @@ pytestmark = pytest.mark.pipeline
 VIT = {"size": "tiny", "weights": "none", "trainable_blocks": 0}
 GRID = [
     "-S", "sweeps/params.yaml:sweep.lr={first: 0.001, last: 0.002, step: 0.0005}",
-    "-S", "sweeps/params.yaml:sweep.weight_decay=[0.01, 0.1]",
+    "-S", "sweeps/params.yaml:sweep.weight_decay={first: 0.01, last: 0.1, step: 0.09}",
 ]  # fmt: skip
 
 
