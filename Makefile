@@ -15,7 +15,7 @@ repro: $(STAMP)  ## environment and the whole pipeline, offline
 	dvc repro
 
 test: $(STAMP)  ## environment and all tests
-	python -m pytest --numprocesses auto --dist loadfile
+	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## formatting, lint and types
 	ruff format --check .
