@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import stages
-from genrepro import checkpoint, features, files, grid, params, snapshots, sweep, tracking
+from genrepro import checkpoint, features, files, grid, optimism, params, snapshots, sweep, tracking
 from genrepro.grid import Cell
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         unfinished = data / "sweep.partial"
         curves = sweep.run(packed, split, config, description, cells, folder=unfinished)
         table = snapshots.table(curves)
-        summary = snapshots.summary(
+        summary = optimism.summary(
             table,
             num_tracks=split.loc[split["split"] == "test", "track_id"].nunique(),
             leaky=files.read_json(Path("metrics", "split.json"))["leaky"],

@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES = ["download", "catalog", "render", "audit", "split", "features", "train", "evaluate"]
+SWEEPS = YAML(typ="safe").load(ROOT / "sweeps" / "dvc.yaml")
+ALL = PIPELINE["stages"] | SWEEPS["stages"]
 # Packages of which a stage uses the one module that a parameter names, as `${dataset}.py` or `${model}.py`.
 CHOSEN_BY_NAME = {"datasets", "models"}
 # Modules whose edit cannot change what a stage computes: reading parameters, moving files, reporting.
@@ -69,19 +71,19 @@ def closure(start: Path) -> set[str]:
     return reached
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL)
 def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
     named = {
         Path(dep).relative_to("src/genrepro").parts[0].removesuffix(".py")
-        for dep in PIPELINE["stages"][stage]["deps"]
+        for dep in ALL[stage]["deps"]
         if dep.startswith("src/genrepro/")
     }
-    assert f"stages/{stage}.py" in PIPELINE["stages"][stage]["deps"]
+    assert f"stages/{stage}.py" in ALL[stage]["deps"]
     reachable = closure(ROOT / "stages" / f"{stage}.py")
     if stage == "download":  # the code that the data sets' modules bring along
         for module in (ROOT / "src" / "genrepro" / "datasets").glob("*.py"):
             reachable |= closure(module)
-    if stage in ("features", "train"):  # the code that the models' modules bring along
+    if stage in ("features", "train", "sweep"):  # the code that the models' modules bring along
         for module in (ROOT / "src" / "genrepro" / "models").glob("*.py"):
             reachable |= closure(module)
     assert named <= reachable, f"named but never imported: {named - reachable}"
@@ -90,7 +92,7 @@ def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
 
 def test_stages_are_eight_in_the_order_of_the_data_each_with_a_description() -> None:
     assert list(PIPELINE["stages"]) == STAGES
-    assert all(stage["desc"] for stage in PIPELINE["stages"].values())
+    assert all(stage["desc"] for stage in ALL.values())
 
 
 def test_audio_is_never_pushed() -> None:
@@ -112,14 +114,26 @@ def test_metrics_and_plots_stay_in_git() -> None:
     assert "data/${dataset}/split.csv" in uncached
 
 
-@pytest.mark.parametrize("stage", STAGES)
+def test_a_sweep_runs_at_the_root_and_its_figures_train_nothing() -> None:
+    assert list(SWEEPS["stages"]) == ["sweep", "sweep_figures"]
+    assert all(stage["wdir"] == ".." for stage in SWEEPS["stages"].values())
+    assert not any(
+        "training" in dep or "features" in dep for dep in SWEEPS["stages"]["sweep_figures"]["deps"]
+    )
+    outs = {out for stage in SWEEPS["stages"].values() for out in map(str, stage["outs"])}
+    drawn = {path for plot in SWEEPS["plots"] for definition in plot.values() for path in definition["y"]}
+    assert all(any(path.removeprefix("../") in out for out in outs) for path in drawn)
+
+
+@pytest.mark.parametrize("stage", ALL)
 def test_a_stage_is_thin(stage: str) -> None:
     assert len((ROOT / "stages" / f"{stage}.py").read_text().splitlines()) <= 70
 
 
 def test_the_gpu_path_imports_neither_audio_libraries_nor_dvc() -> None:
     code = (
-        "import sys, stages.features, stages.train, stages.evaluate, genrepro.training, genrepro.evaluation;"
+        "import sys, stages.features, stages.train, stages.evaluate, stages.sweep;"
+        "import genrepro.training, genrepro.evaluation, genrepro.heads;"
         "sys.exit(' '.join({'librosa', 'soundfile', 'dvc', 'soxr'} & set(sys.modules)) or 0)"
     )
     python = ROOT / ".venv" / "bin" / "python"

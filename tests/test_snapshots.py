@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genrepro import snapshots
+from genrepro import optimism, snapshots
 from genrepro.errors import GenreproError
 
 
@@ -53,7 +53,7 @@ def test_a_test_result_never_decides() -> None:
 
 def test_the_winner_is_best_by_validation_and_its_optimism_is_what_it_loses() -> None:
     curves = make_curves()
-    summary = snapshots.summary(snapshots.table(curves), num_tracks=10, leaky=1, confidence=0.95)
+    summary = optimism.summary(snapshots.table(curves), num_tracks=10, leaky=1, confidence=0.95)
     lowest = curves.loc[curves["validation_loss"].idxmin()]
     best = summary["by_loss"]
     assert isinstance(best, dict)
@@ -72,7 +72,7 @@ def test_a_head_that_diverged_is_counted_and_never_wins() -> None:
     curves.loc[broken, "validation_accuracy"] = 1.0
     curves.loc[~broken & (curves["epoch"] > 3), "validation_loss"] = np.nan
     cells = snapshots.table(curves)
-    summary = snapshots.summary(cells, num_tracks=10, leaky=0, confidence=0.95)
+    summary = optimism.summary(cells, num_tracks=10, leaky=0, confidence=0.95)
     assert len(cells) == 5 and summary["num_diverged"] == 1
     assert snapshots.winner(cells, "accuracy")["lr"] != 0.001
     assert (cells["loss_epoch"].dropna() <= 3).all()
@@ -81,7 +81,7 @@ def test_a_head_that_diverged_is_counted_and_never_wins() -> None:
 def test_where_all_diverged_there_is_a_sentence() -> None:
     curves = make_curves().assign(validation_loss=np.nan)
     with pytest.raises(GenreproError, match="lower the learning rates"):
-        snapshots.summary(snapshots.table(curves), num_tracks=10, leaky=0, confidence=0.95)
+        optimism.summary(snapshots.table(curves), num_tracks=10, leaky=0, confidence=0.95)
 
 
 def test_of_equal_heads_the_first_wins() -> None:

@@ -1,8 +1,7 @@
-"""Which epoch of which head a sweep keeps, by validation, and what the choice is worth on the test tracks.
+"""Which epoch of which head a sweep keeps, by validation.
 
 Two snapshots of every head: its best validation accuracy and its lowest validation loss, as the ViT report's
-two sweeps had them. The best of many validation results is too good by construction: **selection optimism**
-is what the winner loses between validation and test.
+two sweeps had them.
 """
 
 from pathlib import Path
@@ -13,8 +12,6 @@ import pyarrow as pa
 
 from genrepro import files, schema
 from genrepro.errors import GenreproError
-from genrepro.evaluation import wilson
-from genrepro.files import rounded
 
 CELL = ["seed", "lr", "weight_decay"]
 # For each snapshot, in what order epochs and heads are better: ties by the other quantity.
@@ -64,35 +61,6 @@ def winner(cells: pd.DataFrame, by: str) -> pd.Series:
     return best[[*CELL, *(f"{by}_{key}" for key in _KEPT)]].rename(lambda key: key.removeprefix(f"{by}_"))
 
 
-def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: float) -> dict[str, Any]:
-    """Of metrics/sweep.json: both winners with their test results.
-
-    Parameters
-    ----------
-    cells : DataFrame
-        `table`.
-    num_tracks : int
-        Test tracks.
-    leaky : int
-        Of metrics/split.json.
-    confidence : float
-        Of the Wilson interval of ``test_accuracy``, which ignores that the winner was chosen.
-
-    Returns
-    -------
-    dict
-        ``num_cells``, ``num_diverged``, ``num_tracks``, ``leaky``; under ``by_loss`` and ``by_accuracy`` the
-        cell, its epoch, losses, accuracies and ``selection_optimism``: validation minus test accuracy.
-    """
-    return {
-        "num_cells": len(cells),
-        "num_diverged": int(cells["loss_epoch"].isna().sum()),
-        "num_tracks": num_tracks,
-        "leaky": leaky,
-        **{f"by_{by}": _described(winner(cells, by), num_tracks, confidence) for by in ("loss", "accuracy")},
-    }
-
-
 def write(folder: Path, cells: pd.DataFrame, curves: pd.DataFrame, summary: dict[str, Any]) -> None:
     """Write ``sweep.json``, ``sweep/cells.csv`` and ``sweep/curves.parquet`` below ``folder``."""
     empty = cells.astype(object).where(cells.notna(), None)
@@ -100,21 +68,3 @@ def write(folder: Path, cells: pd.DataFrame, curves: pd.DataFrame, summary: dict
     table = pa.Table.from_pandas(curves[schema.SWEEP.names], schema=schema.SWEEP, preserve_index=False)
     files.write_parquet(folder / "sweep" / "curves.parquet", [table], schema.SWEEP)
     files.write_json(folder / "sweep.json", summary)
-
-
-def _described(best: pd.Series, num_tracks: int, confidence: float) -> dict[str, Any]:
-    accuracy = float(best["test_accuracy"])
-    low, high = wilson(round(accuracy * num_tracks), num_tracks, confidence=confidence)
-    return {
-        "lr": float(best["lr"]),
-        "weight_decay": float(best["weight_decay"]),
-        "seed": int(best["seed"]),
-        "epoch": int(best["epoch"]),
-        "validation_loss": rounded(best["validation_loss"]),
-        "validation_accuracy": rounded(best["validation_accuracy"]),
-        "test_loss": rounded(best["test_loss"]),
-        "test_accuracy": rounded(accuracy),
-        "test_accuracy_low": low,
-        "test_accuracy_high": high,
-        "selection_optimism": rounded(float(best["validation_accuracy"]) - accuracy),
-    }
