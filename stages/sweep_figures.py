@@ -25,7 +25,8 @@ def main() -> None:
         table = sweep_tables.by_epoch(curves, by=by)
         files.write_csv(folder / f"by_{by}.csv", list(table.columns), table.to_numpy())
     weights = config.architecture().get("weights")  # those of the frozen body
-    about = f"{config.model}, weights {weights}, on {config.dataset}, split {config.split.strategy}, {sizes} tracks."
+    model = f"{config.model}, weights {weights}"
+    about = f"{model}, on {config.dataset}, split {config.split.strategy}, {sizes} tracks."
     with files.replacing(folder / "figures") as partial:
         sweep_figures.draw(curves, cells, folder=partial, log=log, about=about)
     tracking.log_sweep_figures(folder, files.read_json(Path("models", "sweep", "model.json")))
