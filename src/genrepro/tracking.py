@@ -256,7 +256,9 @@ def _client() -> tuple[Any, str]:
         if experiment is not None:
             return client, experiment.experiment_id
         location = None if named else (root() / "mlartifacts").as_uri()
-        return client, client.create_experiment("genrepro", artifact_location=location)
+        # Without it MLflow's page opens on what it offers for language models, and not on runs.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return client, client.create_experiment("genrepro", artifact_location=location, tags=tags)
 
 
 def _newest(client: Any, experiment_id: str, weights: str, *, stage: str) -> str | None:
