@@ -32,6 +32,10 @@ _ROWS = pa.schema(
 )
 
 
+# Of params.yaml's train: what a cell replaces, and which epoch an experiment would keep.
+_OF_CELL = ("lr", "weight_decay", "select")
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Task:
     """All that a cell's training needs beside the cell."""
@@ -97,10 +101,11 @@ def run(
         raise GenreproError(
             f"sweep: the engine {engine!r} is unknown; choose auto or {' or '.join(_ENGINES)}."
         )
+    shared = {key: value for key, value in config.section("train").items() if key not in _OF_CELL}
     identity = resume.digest(
         {
             **description,
-            "train": config.section("train"),
+            "train": shared,
             "device": device.type,
             "engine": engine,
             "pinned": numerics.pinned(),
