@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import stages
-from genrepro import checkpoint, features, files, grid, optimism, params, snapshots, sweep, tracking
+from genrepro import checkpoint, features, files, grid, optimism, params, registry, snapshots, sweep, tracking
 from genrepro.grid import Cell
 
 
@@ -46,6 +46,7 @@ def main() -> None:
         snapshots.write(Path("metrics"), table, curves, summary | description["data"])
         shutil.rmtree(unfinished)
         run.log_sweep(summary, model=Path("models", "sweep"))
+        registry.offer(Path("models", "sweep"), name="genrepro-sweep")
     for by in ("loss", "accuracy"):
         print(f"best by {by}: " + ", ".join(f"{key} {value}" for key, value in summary[f"by_{by}"].items()))
 

@@ -26,6 +26,7 @@ INFRASTRUCTURE = {
     "files",
     "params",
     "partials",
+    "registry",
     "resume",
     "schema",
     "sections",

@@ -436,3 +436,13 @@ def test_a_genre_that_is_a_column_of_the_answers_is_refused(tmp_path: Path) -> N
     files.write_json(tmp_path / "model.json", {**description, "genres": ["blues", "error", "rock"]})
     with pytest.raises(GenreproError, match="a genre is called 'error'"):
         registry.register(tmp_path, name="genrepro")
+
+
+def test_a_stage_goes_on_where_its_model_cannot_be_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    registry.offer(tmp_path / "models", name="songs")
+    said = capsys.readouterr().err
+    assert said.startswith("genrepro: ") and "is not registered: GenreproError" in said
+    assert said.count("\n") == 1

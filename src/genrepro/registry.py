@@ -10,6 +10,7 @@ import math
 import os
 import re
 import struct
+import sys
 import tempfile
 import wave
 from collections.abc import Iterator
@@ -106,6 +107,18 @@ def register(folder: Path, *, name: str) -> Version:
         version = Version(name=name, number=number, tags=tags, new=True)
         client.update_model_version(name, str(number), description=version.text())
     return version
+
+
+def offer(folder: Path, *, name: str) -> None:
+    """`register` for a stage: like tracking, it ends with a one-line warning and never the work itself."""
+    where = tracking.store_name()  # registering sets MLFLOW_TRACKING_URI
+    try:
+        version = register(folder, name=name)
+    except Exception as error:  # whatever it is, the stage has its results
+        reason = " ".join(str(error).split())[:200]
+        print(f"genrepro: {folder} is not registered: {type(error).__name__}: {reason}", file=sys.stderr)
+    else:
+        print(f"{folder} is {name}, version {version.number}, in {where}")
 
 
 def find(name: str, version: str) -> Version:

@@ -22,8 +22,6 @@ from genrepro.errors import GenreproError
 from genrepro.files import sha256
 from genrepro.params import Params
 
-# Name under which the best models of sweeps are registered.
-SWEPT = "genrepro-sweep"
 _PATIENCE = {  # without these an unreachable server holds a finished training for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -88,11 +86,10 @@ class Run:
         self._attempt(log)
 
     def log_sweep(self, summary: dict[str, Any], *, model: Path) -> None:
-        """What the sweep stage wrote: winners as metrics, tables, and the best model, registered.
+        """What the sweep stage wrote: winners as metrics, and tables.
 
         A sweep is one run: hundreds of runs of a second each would bury all others.
         """
-        from genrepro import registry
 
         def log() -> None:
             for path in (Path("metrics", "sweep.json"), *sorted(Path("metrics", "sweep").glob("c*.*"))):
@@ -103,9 +100,6 @@ class Run:
                 for name, number in (value.items() if isinstance(value, dict) else [("", value)])
             }
             self._log_batch(values, {"model_sha256": sha256(model / "model.safetensors")})
-            where = store_name()  # registering sets MLFLOW_TRACKING_URI
-            version = registry.register(model, name=SWEPT)
-            print(f"the best model by loss is {SWEPT}, version {version.number}, in {where}")
 
         self._attempt(log)
 
