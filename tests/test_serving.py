@@ -23,13 +23,14 @@ import pytest
 import soundfile
 import torch
 from builders import GENRES, ROOT, make_inputs, make_mel_params, make_music, make_params
-from conftest import REAL_DATA
 from typer.testing import CliRunner
 
 from genrepro import checkpoint, files, mel, models, registry, serving, tracking
 from genrepro.cli import app
 from genrepro.errors import GenreproError
 from genrepro.prediction import Predictor
+
+REAL_DATA = os.environ.get("GENREPRO_TEST_DATA")  # read before conftest.py clears what a person has set
 
 RATE = 8000  # Hz
 OGG = sorted(Path(REAL_DATA, "audio").glob("*.ogg"))[:1] if REAL_DATA else []
