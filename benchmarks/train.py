@@ -43,7 +43,14 @@ PEAKS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12, "L
 # ViT-B/16's forward pass on one picture [FLOP]: 196 patches of 768 values, 12 blocks over 197 tokens, each
 # 24 n d^2 + 4 n^2 d. The backward pass costs twice that.
 FORWARD = 2 * 196 * 768**2 + 12 * (24 * 197 * 768**2 + 4 * 197**2 * 768)
-RATIOS = (("fit", "bare"), ("fit", "user"), ("augmented", "user"), ("augmented", "fit"), ("fit", "native"))
+RATIOS = (
+    ("fit", "bare"),
+    ("fit", "user"),
+    ("native", "user"),
+    ("augmented", "user"),
+    ("augmented", "fit"),
+    ("fit", "native"),
+)
 LABELS = {
     "fit": "fit",
     "augmented": "fit, default recipe",
@@ -63,8 +70,8 @@ def main() -> None:
     seconds: dict[tuple[str, str], tuple[float, float]] = {}
     memory: dict[tuple[str, str], int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        tuned = CASES["vit_tuned"]
-        draw(Path(folder, "pictures"), number=max(64, tuned.steps * tuned.batch_size))
+        number = max(num_samples(name, "user") for name in ("vit_frozen", "vit_tuned"))
+        draw(Path(folder, "pictures"), number=number)
         for name in wanted:
             rounds = arguments.rounds or CASES[name].rounds
             race(name, rounds, folder=Path(folder), seconds=seconds, memory=memory)
@@ -97,7 +104,8 @@ def main() -> None:
         print(f"an epoch of the CNN, {NUM_TRACKS} tracks: {figures['cnn_epoch_s']:.3f} s")
     if "vit_frozen" in wanted:
         figures["lr_change_s"] = whole["vit_frozen", "lr"][0]
-        print(f"another train.lr on embeddings of {NUM_TRACKS} tracks: {figures['lr_change_s']:.1f} s")
+        num_tracks = CASES["vit_frozen"].num_tracks
+        print(f"another train.lr on embeddings of {num_tracks} tracks: {figures['lr_change_s']:.1f} s")
     figures |= {f"{name}_{contestant}_peak_MB": value for (name, contestant), value in memory.items()}
     rounded = {key: float(f"{value:.4g}") for key, value in figures.items()}
     device = torch.cuda.get_device_name() if GPU else machine()

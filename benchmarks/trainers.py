@@ -93,7 +93,8 @@ def ours(contestant: str, name: str) -> None:
     architecture = config.architecture()
     # As `training.run` has it, for the bare loop too: loops are compared here, not products.
     held = ExitStack()
-    held.enter_context(dense.arithmetic(fabric.device, embedded=packed.embedded))
+    head = packed.embedded and contestant != "embed"
+    held.enter_context(dense.arithmetic(fabric.device, embedded=head))
     cutter = batches.Cutter(packed.frames, device=fabric.device, embedded=packed.embedded)
 
     def build() -> torch.nn.Module:

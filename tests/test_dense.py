@@ -108,3 +108,12 @@ def test_the_same_rows_give_the_same_bytes() -> None:
     with dense.arithmetic(CPU):
         one, other = layer(given), layer(given)
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("width", [dense.SLOW_STRIDE, 2 * dense.SLOW_STRIDE, 1024])
+@pytest.mark.parametrize("rows", [dense.MIN_COPY - 1, dense.MIN_COPY])
+def test_a_copy_of_a_transposed_matrix_changes_no_byte(width: int, rows: int) -> None:
+    torch.manual_seed(0)
+    gradient, weight = torch.randn(rows, 256), torch.randn(256, width)
+    directly = torch.ops.mkldnn._linear_pointwise(gradient, weight.t(), None, "none", [], "")
+    assert torch.equal(dense._product(gradient, weight.t()), directly)

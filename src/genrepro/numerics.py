@@ -85,6 +85,8 @@ def use_torch(seed: int) -> None:
         torch.set_num_threads(NUM_THREADS)
     # The same switch as use_deterministic_algorithms(True), which also imports the compiler: 1.4 s a stage.
     torch.set_deterministic_debug_mode("error")
+    # It also has every new tensor filled before something else is written there: a debugging aid.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed)
 
