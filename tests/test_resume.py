@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ def train(toy: Toy, config: Params, unfinished: Path | None, *, killed_after: in
 @pytest.fixture(autouse=True)
 def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "INTERVAL", 0.0)
+    monkeypatch.setattr(resume, "SHARE", 1e9)
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
@@ -108,6 +110,27 @@ def test_the_state_is_not_written_after_every_short_epoch(
     assert not kept.path.exists()
 
 
+def test_a_state_that_takes_long_to_write_is_written_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(resume, "time", clock)
+    monkeypatch.setattr(resume, "SHARE", 0.1)
+    kept = resume.Resume(tmp_path / "a.safetensors", {})
+    written = []
+
+    def state() -> dict[str, torch.Tensor]:
+        written.append(clock.now)
+        clock.now += 4.0  # of 40 seconds a tenth
+        return {"a": torch.zeros(1)}
+
+    while clock.now < 100.0:
+        kept.keep(state, {})
+        clock.now += 1.0
+    assert written == [0.0, 44.0, 88.0]
+
+
 def test_a_state_belongs_to_its_identity(tmp_path: Path) -> None:
     one = resume.Resume(tmp_path / "a.safetensors", {"seed": 1})
     one.keep(lambda: {"a": torch.arange(3)}, {"epochs": 2})
@@ -133,7 +156,7 @@ import torch
 from builders import make_toy
 from genrepro import files, resume
 import test_resume
-resume.INTERVAL = 0.0
+resume.INTERVAL, resume.SHARE = 0.0, 1e9
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)
 toy = make_toy(folder)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # The state is written at most so often [s]: short trainings cost less to repeat than to keep.
 INTERVAL = 1.0
+# And in at most this share of the time: that of a large model is a gigabyte.
+SHARE = 0.05
 
 
 class Resume:
@@ -34,11 +36,11 @@ class Resume:
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path
         self.identity = digest(identity)
-        self.written = time.monotonic()
+        self.due = time.monotonic() + INTERVAL
 
     def keep(self, tensors: "Callable[[], dict[str, torch.Tensor]]", values: dict[str, Any]) -> None:
-        """Write the state, unless the last one is only just written; never half of it."""
-        if time.monotonic() - self.written < INTERVAL:
+        """Write the state, unless the last one was written too recently; never half of it."""
+        if (start := time.monotonic()) < self.due:
             return
         from safetensors.torch import save_file
 
@@ -46,7 +48,8 @@ class Resume:
         with replacing(self.path) as partial:
             kept = {name: value.detach().cpu().contiguous() for name, value in tensors().items()}
             save_file(kept, partial, metadata=metadata)
-        self.written = time.monotonic()
+        end = time.monotonic()
+        self.due = end + max(INTERVAL, (end - start) / SHARE)
 
     def load(self) -> "tuple[dict[str, torch.Tensor], dict[str, Any]] | None":
         """The state, or None if there is none of this training."""
