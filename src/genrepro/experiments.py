@@ -146,6 +146,8 @@ def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[
         if not matching:
             near = difflib.get_close_matches(name, experiments, n=3)
             hint = f"near it are {', '.join(near)}" if near else "`genrepro experiment list` names them"
+            if (run := re.fullmatch(r"(.+)-s(\d+)", name)) and run[1] in experiments:
+                hint = f"it is a run of {run[1]}: --seed {run[2]} runs it alone"
             raise GenreproError(f"there is no experiment {name!r} in {PATH}; {hint}.")
         found |= {known: experiments[known] for known in matching}
     return list(found.values())
