@@ -265,7 +265,9 @@ def test_an_unknown_experiment_is_one_sentence_with_the_nearest() -> None:
         experiments.select(COMMITTED, ["vit-swep-1"])
     with pytest.raises(GenreproError, match=r"no experiment 'zzz' .* `genrepro experiment list` names them"):
         experiments.select(COMMITTED, ["zzz"])
-    with pytest.raises(GenreproError, match=r"'vit-sweep-1-s3' .* a run of vit-sweep-1: --seed 3 runs it alone"):
+    with pytest.raises(
+        GenreproError, match=r"'vit-sweep-1-s3' .* a run of vit-sweep-1: --seed 3 runs it alone"
+    ):
         experiments.select(COMMITTED, ["vit-sweep-1-s3"])
 
 
