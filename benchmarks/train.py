@@ -1,6 +1,6 @@
 """The fit loop against a bare loop of the same module, and against what a user would train with instead.
 
-    python benchmarks/train.py          about six minutes on two cores; --cases cnn ast for less
+    python benchmarks/train.py          about four minutes on two cores; --cases cnn ast for less
 
 The contestants of a case have batches of the same size, shape and precision, made here (`cases.py`):
 
