@@ -64,6 +64,10 @@ def main() -> None:
             return time.perf_counter() - begin
 
     processes = num_workers()
+    if len(chosen) <= processes:
+        parser.error(
+            f"--cells must be more than the {processes} processes: the first round tells what starting costs"
+        )
     before = rate(processes)
     # Processes start once, however many cells there are: that is told apart before anything is extrapolated.
     first = seconds(chosen[:processes], "auto")
