@@ -29,7 +29,8 @@ def real_data() -> Path:
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the person who runs the tests reaches them, and no test opens a window or a GPU."""
     for name in list(os.environ):
-        if name.startswith(("GENREPRO_", "MLFLOW_", "DVC_")):
+        # The three of git's are set in a hook, and would lead from a test's repository into this one.
+        if name.startswith(("GENREPRO_", "MLFLOW_", "DVC_", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("GENREPRO_ACCELERATOR", "cpu")
     monkeypatch.setenv("MPLBACKEND", "Agg")

@@ -17,8 +17,6 @@ RIGHT = pattern(both=6, gained=2, lost=1, neither=1)
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     monkeypatch.chdir(tmp_path)
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        monkeypatch.delenv(name, raising=False)
     return Repository(tmp_path)
 
 

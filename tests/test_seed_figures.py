@@ -124,8 +124,6 @@ COMMON = {"group": "mine", "title": "songs", "source": "row 1", "recipes": [], "
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plotting, "DPI", 40)
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        monkeypatch.delenv(name, raising=False)
     found = Repository(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     entries = {name: COMMON | entry for name, entry in ENTRIES.items()}
