@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genrepro import devices
+from genrepro import devices, numerics
 from genrepro.errors import GenreproError
 
 THERE = {
@@ -38,3 +38,20 @@ def test_an_unknown_device_is_refused_with_the_known_ones(monkeypatch: pytest.Mo
 def test_without_the_variable_training_and_evaluation_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GENREPRO_ACCELERATOR")
     assert devices.device().type == devices.fabric("32-true").device.type
+
+
+@pytest.mark.parametrize(
+    ("precision", "pinned", "warned"),
+    [("bf16-mixed", True, True), ("bf16-mixed", False, False), ("32-true", True, False)],
+)
+def test_bfloat16_that_a_pinned_cpu_emulates_is_said_to_be_slow(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    precision: str,
+    pinned: bool,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(numerics, "pinned", lambda: pinned)
+    devices.fabric(precision)
+    said = capsys.readouterr().err
+    assert ("GENREPRO_NATIVE=1" in said) is warned and said.count("\n") == warned

@@ -4,9 +4,11 @@ An environment variable and no parameter: it is a property of the machine, not o
 """
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from genrepro import numerics
 from genrepro.errors import GenreproError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ def fabric(precision: str) -> Any:
     Parameters
     ----------
     precision : str
-        Fabric's name for it: ``32-true``, ``bf16-mixed``.
+        Fabric's name for it: ``32-true``, ``bf16-mixed``. A pinned CPU has no bfloat16: it says so.
     """
     try:
         lightning = import_module("lightning_fabric")
@@ -30,7 +32,14 @@ def fabric(precision: str) -> Any:
     settings: dict[str, Any] = {"accelerator": _accelerator(), "precision": cast(Any, precision)}
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world == 1:
-        return lightning.Fabric(devices=1, **settings)
+        single = lightning.Fabric(devices=1, **settings)
+        if precision != "32-true" and single.device.type == "cpu" and numerics.pinned():
+            print(  # five times slower for convolutions, twenty-five for dense layers
+                f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, many "
+                "times slower than 32-true; GENREPRO_NATIVE=1 takes the processor's own, where it has one.",
+                file=sys.stderr,
+            )
+        return single
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     started = lightning.Fabric(strategy="ddp", devices=local, num_nodes=world // local, **settings)
     started.launch()
