@@ -35,8 +35,8 @@ def fabric(precision: str) -> Any:
         single = lightning.Fabric(devices=1, **settings)
         if precision != "32-true" and single.device.type == "cpu" and numerics.pinned():
             print(  # five times slower for convolutions, twenty-five for dense layers
-                f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, many "
-                "times slower than 32-true; GENREPRO_NATIVE=1 takes the processor's own, where it has one.",
+                f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, "
+                "many times slower than 32-true; GENREPRO_NATIVE=1 lets it use its own, where it has one.",
                 file=sys.stderr,
             )
         return single
