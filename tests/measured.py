@@ -40,9 +40,15 @@ ENTRIES: dict[str, Any] = {
         "seeds": [0],
     },
 }
+QUESTIONS = [
+    {"asks": "Which is better?", "pairs": [["songs", "question"], ["songs", "pictures"]]},
+    {"asks": "And backwards?", "pairs": [["question", "songs"]]},
+]
 TEMPLATE = """# Songs
 
 <!-- default -->
+
+<!-- questions -->
 
 <!-- experiments: mine -->
 
@@ -104,7 +110,8 @@ def make_project(path: Path) -> Project:
     """The entries, their template and the default's metrics, committed in the working directory ``path``."""
     found = Project(path)
     (path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    YAML().dump({"recipes": {}, "experiments": ENTRIES}, path / "experiments.yaml")
+    file = {"recipes": {}, "experiments": ENTRIES, "questions": QUESTIONS}
+    YAML().dump(file, path / "experiments.yaml")
     (path / "docs").mkdir()
     (path / "docs" / "RESULTS.template.md").write_text(TEMPLATE)
     test = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.875, "num_tracks": 79, "leaky": 0}

@@ -195,6 +195,26 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, content: str, words: str)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([["songs"]], "Why?: ['songs'] must name two experiments."),
+        ([["songs", "songs"]], "Why?: ['songs', 'songs'] must name two experiments."),
+        ([["songs", "song"]], "there is no experiment 'song'"),
+        ([["songs", 1]], "questions.pairs = 1 must be text."),
+        ("songs", "questions.pairs = 'songs' must be a list"),
+    ],
+)
+def test_a_question_that_no_two_experiments_answer_is_one_sentence(
+    tmp_path: Path, pairs: Any, words: str
+) -> None:
+    path = tmp_path / "experiments.yaml"
+    YAML().dump({**FILE, "questions": [{"asks": "Why?", "pairs": pairs}]}, path)
+    with pytest.raises(GenreproError) as caught:
+        experiments.questions(experiments.load(path, ROOT / "params.yaml"), path)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_names_and_patterns_choose_each_experiment_once() -> None:
     chosen = experiments.select(COMMITTED, ["vit-sweep-2", "vit-sweep-?"])
     assert [found.name for found in chosen] == ["vit-sweep-2", "vit-sweep-1"]

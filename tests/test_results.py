@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from builders import ROOT
 from measured import TEMPLATE, Project, invoke, make_project
-from statsmodels.stats.proportion import proportion_confint
+from ruamel.yaml import YAML
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from genrepro import experiments, records, results
 from genrepro.errors import GenreproError
@@ -34,7 +35,8 @@ def test_the_committed_page_is_what_the_command_writes(monkeypatch: pytest.Monke
     monkeypatch.chdir(ROOT)
     known = experiments.load()
     template = results.TEMPLATE.read_text("utf-8")
-    assert results.render(template, known, records.read(known)) == results.TARGET.read_text("utf-8")
+    found = results.render(template, known, experiments.questions(known), records.read(known))
+    assert found == results.TARGET.read_text("utf-8")
 
 
 def test_every_committed_experiment_has_one_row_on_the_page() -> None:
@@ -106,6 +108,43 @@ def test_the_default_run_is_that_of_metrics(project: Project) -> None:
     assert project.table()[2] == [
         "`cnn` on `synthetic`", "`artist` 239 / 79 / 79", "0.750", "0.500-0.875", "79", "0",
     ]  # fmt: skip
+
+
+def answers(project: Project) -> list[list[str]]:
+    rows = project.table()
+    start = next(number for number, row in enumerate(rows) if row[0] == "question") + 2
+    return rows[start : start + 3]
+
+
+def test_a_question_is_answered_by_the_difference_of_two_experiments(project: Project) -> None:
+    for seed, num_correct in [(0, 60), (1, 63), (2, 66)]:
+        project.ran("songs", seed=seed, num_correct=num_correct)
+    project.ran("question", seed=0, num_correct=30, num_tracks=40, leaky=0)
+    invoke("collect")
+    low, high = confint_proportions_2indep(30, 40, 63, 99, method="newcomb", compare="diff")
+    assert answers(project)[0] == [
+        "Which is better?", "`songs`", "`question`", "0.636", "0.750", "+0.114",
+        f"{low:+.3f} to {high:+.3f}", "-", "99 / 40", "1 / 0",
+    ]  # fmt: skip
+    assert answers(project)[2][1:6] == ["`question`", "`songs`", "0.750", "0.636", "-0.114"]
+
+
+def test_seeds_of_both_experiments_are_compared_one_by_one(project: Project) -> None:
+    for seed, (ours, theirs) in enumerate([(60, 63), (61, 58), (70, 70)]):
+        project.ran("songs", seed=seed, num_correct=ours)
+        project.ran("question", seed=seed, num_correct=theirs)
+    file = YAML().load(experiments.PATH)
+    file["experiments"]["question"]["seeds"] = [0, 1]
+    YAML().dump(file, experiments.PATH)
+    invoke("collect")
+    (answer, *_) = answers(project)
+    assert answer[7:] == ["-0.030 to +0.030, 2 seeds", "99", "1"]
+
+
+def test_a_question_half_of_which_has_run_is_open(project: Project) -> None:
+    project.ran("songs", seed=0, num_correct=60)
+    invoke("collect")
+    assert answers(project)[1] == ["...", "`songs`", "`pictures`", "0.606", "-", "not run", *["-"] * 4]
 
 
 def test_a_clean_clone_writes_the_same_page(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,4 +233,4 @@ def test_a_template_that_loses_something_is_one_sentence(project: Project, templ
 def test_without_a_template_is_one_sentence(project: Project) -> None:
     results.TEMPLATE.unlink()
     with pytest.raises(GenreproError, match="is missing: run from the repository root"):
-        results.write({}, {})
+        results.write({}, [], {})

@@ -228,7 +228,7 @@ def write_table() -> None:
 
     try:
         known = experiments.load()
-        results.write(known, records.read(known))
+        results.write(known, experiments.questions(known), records.read(known))
     except GenreproError as error:
         sys.exit(f"genrepro: {error}")
     print(f"{results.TARGET} is written")

@@ -1,7 +1,8 @@
 """experiments.yaml: what was published and what was left open, each as overrides of params.yaml with a name.
 
 An experiment lists recipes and overrides; together with params.yaml they are its parameters, checked on load
-as a stage would check them. An entry that varies a key stands for as many experiments.
+as a stage would check them. An entry that varies a key stands for as many experiments. A question lists pairs
+of experiments, whose difference is an answer.
 """
 
 import copy
@@ -77,11 +78,21 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What somebody asks, and which experiments answer it."""
+
+    asks: str
+    pairs: tuple[tuple[str, ...], ...]
+    """Names of two experiments each: what the second gives less what the first gives is an answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class File:
     """All of experiments.yaml."""
 
     recipes: dict[str, Any]
     experiments: dict[str, Any]
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +147,17 @@ def load(path: Path = PATH, params_path: Path = Path("params.yaml")) -> dict[str
         except GenreproError as error:
             raise GenreproError(f"{path}: {name}: {str(error).removeprefix('params.yaml: ')}") from error
     return found
+
+
+def questions(known: Mapping[str, Experiment], path: Path = PATH) -> tuple[Question, ...]:
+    """What the file asks, in its order; GenreproError if a pair is none, or names what ``known`` lacks."""
+    found: File = build(File, sections.read(path), name=str(path), prefix="")
+    for question in found.questions:
+        for pair in question.pairs:
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise GenreproError(f"{path}: {question.asks}: {list(pair)} must name two experiments.")
+            select(known, pair)
+    return found.questions
 
 
 def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[Experiment]:

@@ -1,11 +1,12 @@
 """docs/RESULTS.md, published beside measured: out of docs/RESULTS.template.md, experiments.yaml and metrics/.
 
 The template holds the prose and, on lines of their own, marks for what is filled in here: ``default``, the
-run that is committed; ``experiments: GROUP``, an experiment a row; ``runs: GROUP``, a seed a row; ``sweeps:
-GROUP``, a whole grid a row; each within ``<!-- -->``. What has not been measured says what it needs. Equal
-inputs give equal bytes.
+run that is committed; ``questions``, a pair of experiments a row; ``experiments: GROUP``, an experiment a
+row; ``runs: GROUP``, a seed a row; ``sweeps: GROUP``, a whole grid a row; each within ``<!-- -->``. What has
+not been measured says what it needs. Equal inputs give equal bytes.
 """
 
+import math
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 from genrepro import params
 from genrepro.comparison import CONFIDENCE
 from genrepro.errors import GenreproError
-from genrepro.experiments import Experiment, Published
+from genrepro.experiments import Experiment, Published, Question
 from genrepro.files import read_json, replacing
 from genrepro.records import Record, Run, changes
 
@@ -28,16 +29,23 @@ _WRITTEN_BY = (
 _UNKNOWN = "-"
 
 
-def write(known: Mapping[str, Experiment], records: Mapping[str, Record]) -> None:
+def write(
+    known: Mapping[str, Experiment], questions: Sequence[Question], records: Mapping[str, Record]
+) -> None:
     """Write docs/RESULTS.md; see `render`."""
     if not TEMPLATE.is_file():
         raise GenreproError(f"{TEMPLATE} is missing: run from the repository root.")
-    text = render(TEMPLATE.read_text("utf-8"), known, records)
+    text = render(TEMPLATE.read_text("utf-8"), known, questions, records)
     with replacing(TARGET) as partial:
         partial.write_text(text, "utf-8")
 
 
-def render(template: str, known: Mapping[str, Experiment], records: Mapping[str, Record]) -> str:
+def render(
+    template: str,
+    known: Mapping[str, Experiment],
+    questions: Sequence[Question],
+    records: Mapping[str, Record],
+) -> str:
     """The template with its marks filled in.
 
     Raises
@@ -57,10 +65,12 @@ def render(template: str, known: Mapping[str, Experiment], records: Mapping[str,
         kind, group = mark.groups()
         if kind == "default" and group is None:
             return default_table()
+        if kind == "questions" and group is None:
+            return questions_table(questions, known, records)
         if kind not in tables or group not in groups:
             raise GenreproError(
-                f"{TEMPLATE}: {mark.group()} is unknown; known are default, and experiments, sweeps or runs "
-                f"of {', '.join(sorted(groups))}."
+                f"{TEMPLATE}: {mark.group()} is unknown; known are default, questions, and experiments, "
+                f"sweeps or runs of {', '.join(sorted(groups))}."
             )
         if kind in ("experiments", "sweeps"):
             shown.add(group)
@@ -161,6 +171,47 @@ def default_table() -> list[str]:
     return _table(["default", "split", "accuracy", "95 % interval", "n", "leaky"], [row])
 
 
+def questions_table(
+    questions: Sequence[Question], known: Mapping[str, Experiment], records: Mapping[str, Record]
+) -> list[str]:
+    """A pair of experiments a row: what the second gives less what the first gives."""
+    header = [
+        "question",
+        "A",
+        "B",
+        "accuracy of A",
+        "of B",
+        "B - A",
+        "95 % interval",
+        "seed by seed",
+        "n",
+        "leaky",
+    ]
+    rows: list[list[str]] = []
+    for question in questions:
+        for names in question.pairs:
+            first, second = (_fresh(known[name], records.get(name)) for name in names)
+            rows.append(
+                [
+                    question.asks if names is question.pairs[0] else "...",
+                    *[f"`{name}`" for name in names],
+                    *[_share(_mean(runs)) if runs else _UNKNOWN for runs in (first, second)],
+                    *(_difference(first, second) if first and second else ["not run", *[_UNKNOWN] * 4]),
+                ]
+            )
+    return _table(header, rows)
+
+
+def newcombe(first: float, num_first: int, second: float, num_second: int) -> tuple[float, float]:
+    """The interval of ``second - first``, shares of different tracks (Newcombe 1998, method 10)."""
+    (low, high), (other_low, other_high) = wilson(first, num_first), wilson(second, num_second)
+    difference = second - first
+    return (
+        difference - math.hypot(second - other_low, high - first),
+        difference + math.hypot(other_high - second, first - low),
+    )
+
+
 def wilson(share: float, num_tracks: int) -> tuple[float, float]:
     """The interval of a share of tracks; of a mean over seeds, that of the nearest number of tracks."""
     from genrepro import evaluation
@@ -196,7 +247,7 @@ def _measured(experiment: Experiment, record: Record | None) -> list[str]:
         stale = f"; measured with {'; '.join(different)}" if different else ""
         return [f"not run{needs}{stale}", *[_UNKNOWN] * 3, split, _UNKNOWN]
     accuracies = [run.accuracy for run in runs]
-    mean = statistics.fmean(accuracies)
+    mean = _mean(runs)
     spread = f"{len(runs)} of {len(experiment.seeds)} seeds"
     if len(runs) > 1:
         spread = f"{_interval(min(accuracies), max(accuracies))}, {spread}"
@@ -211,8 +262,37 @@ def _measured(experiment: Experiment, record: Record | None) -> list[str]:
         _interval(*wilson(mean, num_tracks[0])),
         "-".join(map(str, {num_tracks[0]: None, num_tracks[-1]: None})),
         split,
-        "-".join(str(flag) for flag in sorted({run.leaky for run in runs})),
+        _flags(runs),
     ]
+
+
+def _difference(first: Sequence[Run], second: Sequence[Run]) -> list[str]:
+    """B - A, its interval, its spread over seeds that both have, n and leak flags of both."""
+    sizes = [_num_tracks(runs) for runs in (first, second)]
+    means = [_mean(runs) for runs in (first, second)]
+    interval = newcombe(means[0], sizes[0], means[1], sizes[1])
+    by_seed = {run.seed: run.accuracy for run in first}
+    steps = [run.accuracy - by_seed[run.seed] for run in second if run.seed in by_seed]
+    return [
+        f"{means[1] - means[0]:+.3f}",
+        f"{interval[0]:+.3f} to {interval[1]:+.3f}",
+        f"{min(steps):+.3f} to {max(steps):+.3f}, {len(steps)} seeds" if len(steps) > 1 else _UNKNOWN,
+        " / ".join(map(str, dict.fromkeys(sizes))),
+        " / ".join(dict.fromkeys(_flags(runs) for runs in (first, second))),
+    ]
+
+
+def _flags(runs: Sequence[Run]) -> str:
+    return "-".join(str(flag) for flag in sorted({run.leaky for run in runs}))
+
+
+def _mean(runs: Sequence[Run]) -> float:
+    return statistics.fmean(run.accuracy for run in runs)
+
+
+def _num_tracks(runs: Sequence[Run]) -> int:
+    """Test tracks of one run, the smallest."""
+    return min(run.num_tracks for run in runs)
 
 
 def _fresh(experiment: Experiment, record: Record | None) -> list[Run]:
