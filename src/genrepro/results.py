@@ -174,7 +174,7 @@ def default_table() -> list[str]:
 def questions_table(
     questions: Sequence[Question], known: Mapping[str, Experiment], records: Mapping[str, Record]
 ) -> list[str]:
-    """A pair of experiments a row: what the second gives less what the first gives."""
+    """A pair of experiments a row: what the second gives less what the first gives, over seeds of both."""
     header = [
         "question",
         "A",
@@ -191,12 +191,12 @@ def questions_table(
     for question in questions:
         for names in question.pairs:
             first, second = (_fresh(known[name], records.get(name)) for name in names)
+            seeds = {run.seed for run in first} & {run.seed for run in second}
             rows.append(
                 [
                     question.asks if names is question.pairs[0] else "...",
                     *[f"`{name}`" for name in names],
-                    *[_share(_mean(runs)) if runs else _UNKNOWN for runs in (first, second)],
-                    *(_difference(first, second) if first and second else ["not run", *[_UNKNOWN] * 4]),
+                    *_difference(*([run for run in runs if run.seed in seeds] for runs in (first, second))),
                 ]
             )
     return _table(header, rows)
@@ -267,18 +267,20 @@ def _measured(experiment: Experiment, record: Record | None) -> list[str]:
 
 
 def _difference(first: Sequence[Run], second: Sequence[Run]) -> list[str]:
-    """B - A, its interval, its spread over seeds that both have, n and leak flags of both."""
-    sizes = [_num_tracks(runs) for runs in (first, second)]
-    means = [_mean(runs) for runs in (first, second)]
-    interval = newcombe(means[0], sizes[0], means[1], sizes[1])
-    by_seed = {run.seed: run.accuracy for run in first}
-    steps = [run.accuracy - by_seed[run.seed] for run in second if run.seed in by_seed]
+    """Of runs of the same seeds: both means, B - A, its interval, its spread, n and leak flags of both."""
+    if not first:
+        return [_UNKNOWN, _UNKNOWN, "not run", *[_UNKNOWN] * 4]
+    both = (first, second)
+    means, sizes = [_mean(runs) for runs in both], [_num_tracks(runs) for runs in both]
+    low, high = newcombe(means[0], sizes[0], means[1], sizes[1])
+    steps = [after.accuracy - before.accuracy for before, after in zip(first, second, strict=True)]
     return [
+        *map(_share, means),
         f"{means[1] - means[0]:+.3f}",
-        f"{interval[0]:+.3f} to {interval[1]:+.3f}",
-        f"{min(steps):+.3f} to {max(steps):+.3f}, {len(steps)} seeds" if len(steps) > 1 else _UNKNOWN,
+        f"{low:+.3f} to {high:+.3f}",
+        "1 seed" if len(steps) == 1 else f"{min(steps):+.3f} to {max(steps):+.3f}, {len(steps)} seeds",
         " / ".join(map(str, dict.fromkeys(sizes))),
-        " / ".join(dict.fromkeys(_flags(runs) for runs in (first, second))),
+        " / ".join(dict.fromkeys(map(_flags, both))),
     ]
 
 
