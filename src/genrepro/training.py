@@ -1,7 +1,7 @@
 """The fit loop: AdamW over segments, a validation vote each epoch, one epoch's weights kept.
 
 One process or several (`torchrun`): every process draws the same batches and takes every n-th segment of
-each, so that n processes make the steps of one. A killed training goes on from its last epoch (`resume`).
+each, so that n processes make the steps of one. A killed one goes on from the last epoch kept (`resume`).
 """
 
 import math
