@@ -200,6 +200,7 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, content: str, words: str)
     [
         ([["songs"]], "Why?: ['songs'] must name two experiments."),
         ([["songs", "songs"]], "Why?: ['songs', 'songs'] must name two experiments."),
+        ([["song*", "songs"]], "Why?: ['song*', 'songs'] must name two experiments."),
         ([["songs", "song"]], "there is no experiment 'song'"),
         ([["songs", 1]], "questions.pairs = 1 must be text."),
         ("songs", "questions.pairs = 'songs' must be a list"),

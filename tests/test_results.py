@@ -222,7 +222,8 @@ def test_a_record_of_no_experiment_is_one_sentence(project: Project) -> None:
     [
         (TEMPLATE + "<!-- experiments: yours -->\n", "<!-- experiments: yours --> is unknown"),
         (TEMPLATE + "<!-- hymns: mine -->\n", "<!-- hymns: mine --> is unknown"),
-        ("<!-- experiments: mine -->\n", "has no <!-- experiments: asked -->: a group would be left out"),
+        ("<!-- experiments: mine -->\n", "has no <!-- experiments: asked -->: a part would be left out"),
+        (TEMPLATE.replace("<!-- questions -->", ""), "has no <!-- questions -->: a part would be left out"),
     ],
 )
 def test_a_template_that_loses_something_is_one_sentence(project: Project, template: str, words: str) -> None:

@@ -154,9 +154,8 @@ def questions(known: Mapping[str, Experiment], path: Path = PATH) -> tuple[Quest
     found: File = build(File, sections.read(path), name=str(path), prefix="")
     for question in found.questions:
         for pair in question.pairs:
-            if len(pair) != 2 or pair[0] == pair[1]:
+            if len(pair) != 2 or [chosen.name for chosen in select(known, pair)] != list(pair):
                 raise GenreproError(f"{path}: {question.asks}: {list(pair)} must name two experiments.")
-            select(known, pair)
     return found.questions
 
 

@@ -51,7 +51,7 @@ def render(
     Raises
     ------
     GenreproError
-        If a mark is unknown, or a group of experiments has no table.
+        If a mark is unknown, or a group of experiments or the questions have no table.
     """
     shown: set[str] = set()
     groups = {experiment.group for experiment in known.values()}
@@ -66,6 +66,7 @@ def render(
         if kind == "default" and group is None:
             return default_table()
         if kind == "questions" and group is None:
+            shown.add(kind)
             return questions_table(questions, known, records)
         if kind not in tables or group not in groups:
             raise GenreproError(
@@ -73,15 +74,16 @@ def render(
                 f"sweeps or runs of {', '.join(sorted(groups))}."
             )
         if kind in ("experiments", "sweeps"):
-            shown.add(group)
+            shown.add(f"experiments: {group}")
         return tables[kind]([experiment for experiment in known.values() if experiment.group == group])
 
     lines = [_WRITTEN_BY]
     for line in template.splitlines():
         mark = _MARK.fullmatch(line.strip())
         lines += filled(mark) if mark else [line]
-    for group in sorted(groups - shown):
-        raise GenreproError(f"{TEMPLATE} has no <!-- experiments: {group} -->: a group would be left out.")
+    wanted = {f"experiments: {group}" for group in groups} | ({"questions"} if questions else set())
+    for missing in sorted(wanted - shown):
+        raise GenreproError(f"{TEMPLATE} has no <!-- {missing} -->: a part would be left out.")
     return "\n".join(lines) + "\n"
 
 
@@ -175,18 +177,8 @@ def questions_table(
     questions: Sequence[Question], known: Mapping[str, Experiment], records: Mapping[str, Record]
 ) -> list[str]:
     """A pair of experiments a row: what the second gives less what the first gives, over seeds of both."""
-    header = [
-        "question",
-        "A",
-        "B",
-        "accuracy of A",
-        "of B",
-        "B - A",
-        "95 % interval",
-        "seed by seed",
-        "n",
-        "leaky",
-    ]
+    header = ["question", "A", "B", "accuracy of A", "of B", "B - A", "95 % interval"]
+    header += ["seed by seed", "n", "leaky"]
     rows: list[list[str]] = []
     for question in questions:
         for names in question.pairs:
