@@ -1,4 +1,4 @@
-"""Two entries as experiments.yaml holds them, whole files of such, and what the loader makes of them."""
+"""An entry as experiments.yaml holds it, a whole file of such, and what the loader makes of them."""
 
 import copy
 from pathlib import Path

@@ -1,6 +1,5 @@
 """A repository whose model is registered in MLflow, and what `genrepro predict` says of its clips."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import soundfile
 import torch
 from builders import GENRES, make_inputs, make_mel_params, make_music
 
-from genrepro import checkpoint, files, mel, models, registry
+from genrepro import checkpoint, mel, models, registry
 from genrepro.prediction import Predictor
 
 REAL_DATA = os.environ.get("GENREPRO_TEST_DATA")  # read before conftest.py clears what a person has set
@@ -39,27 +38,6 @@ def make_model(folder: Path, *, seed: int = 0) -> dict[str, Any]:
     )
     checkpoint.save(folder, model.state_dict(), description)
     return description
-
-
-def write_lock(folder: Path) -> None:
-    """dvc.lock and metrics/test.json as DVC leaves them after evaluating the model in ``folder``."""
-
-    def entry(path: Path, content: Path) -> dict[str, str]:
-        return {"path": path.as_posix(), "md5": hashlib.md5(content.read_bytes()).hexdigest()}
-
-    test, weights = Path("metrics", "test.json"), Path("models", "model.safetensors")
-    scores = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.9}
-    files.write_json(test, {**scores, "log_loss": 0.6, "num_tracks": 20, "leaky": 0})
-    split = {"path": "data/synthetic/split.csv", "md5": "of split"}
-    stages = {
-        "split": {"params": {"params.yaml": {"split": {"strategy": "artist"}}}, "outs": [split]},
-        "evaluate": {
-            "params": {"params.yaml": {"dataset": "synthetic"}},
-            "deps": [split, entry(weights, folder / weights.name)],
-            "outs": [entry(test, test)],
-        },
-    }
-    files.write_json(Path("dvc.lock"), {"schema": "2.0", "stages": stages})  # JSON is YAML
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Claims about a registered model: on any machine it says what `genrepro predict` says."""
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import mlflow
 import pandas as pd
 import pytest
 from builders import GENRES, make_inputs, make_mel_params, make_params
-from registered import CLIPS, Store, expected, make_model, make_store, write_lock
+from registered import CLIPS, Store, expected, make_model, make_store
 from typer.testing import CliRunner
 
 from genrepro import checkpoint, files, mel, models, registry, tracking
@@ -123,6 +124,27 @@ print(json.dumps(row))
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == expected("sound.wav")
+
+
+def write_lock(folder: Path) -> None:
+    """dvc.lock and metrics/test.json as DVC leaves them after evaluating the model in ``folder``."""
+
+    def entry(path: Path, content: Path) -> dict[str, str]:
+        return {"path": path.as_posix(), "md5": hashlib.md5(content.read_bytes()).hexdigest()}
+
+    test, weights = Path("metrics", "test.json"), Path("models", "model.safetensors")
+    scores = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.9}
+    files.write_json(test, {**scores, "log_loss": 0.6, "num_tracks": 20, "leaky": 0})
+    split = {"path": "data/synthetic/split.csv", "md5": "of split"}
+    stages = {
+        "split": {"params": {"params.yaml": {"split": {"strategy": "artist"}}}, "outs": [split]},
+        "evaluate": {
+            "params": {"params.yaml": {"dataset": "synthetic"}},
+            "deps": [split, entry(weights, folder / weights.name)],
+            "outs": [entry(test, test)],
+        },
+    }
+    files.write_json(Path("dvc.lock"), {"schema": "2.0", "stages": stages})  # JSON is YAML
 
 
 def test_the_same_weights_are_registered_once_and_others_with_what_is_known_of_them(
