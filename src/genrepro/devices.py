@@ -32,17 +32,17 @@ def fabric(precision: str) -> Any:
     settings: dict[str, Any] = {"accelerator": _accelerator(), "precision": cast(Any, precision)}
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world == 1:
-        single = lightning.Fabric(devices=1, **settings)
-        if precision != "32-true" and single.device.type == "cpu" and numerics.pinned():
-            print(  # five times slower for convolutions, twenty-five for dense layers
-                f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, "
-                "many times slower than 32-true; GENREPRO_NATIVE=1 lets it use its own, where it has one.",
-                file=sys.stderr,
-            )
-        return single
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    started = lightning.Fabric(strategy="ddp", devices=local, num_nodes=world // local, **settings)
-    started.launch()
+        started = lightning.Fabric(devices=1, **settings)
+    else:
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        started = lightning.Fabric(strategy="ddp", devices=local, num_nodes=world // local, **settings)
+        started.launch()
+    if precision != "32-true" and started.device.type == "cpu" and numerics.pinned() and rank() == 0:
+        print(  # five times slower for convolutions, twenty-five for dense layers
+            f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, "
+            "many times slower than 32-true; GENREPRO_NATIVE=1 lets it use its own, where it has one.",
+            file=sys.stderr,
+        )
     return started
 
 
