@@ -124,7 +124,7 @@ def test_a_question_is_answered_by_the_difference_of_two_experiments(project: Pr
     low, high = confint_proportions_2indep(30, 40, 63, 99, method="newcomb", compare="diff")
     assert answers(project)[0] == [
         "Which is better?", "`songs`", "`question`", "0.636", "0.750", "+0.114",
-        f"{low:+.3f} to {high:+.3f}", "1 seed", "99 / 40", "1 / 0",
+        f"{low:+.3f} to {high:+.3f}", "1 seed", "99 / 40", "800", "1 / 0",
     ]  # fmt: skip
     assert answers(project)[2][1:6] == ["`question`", "`songs`", "0.750", "0.636", "-0.114"]
 
@@ -139,13 +139,13 @@ def test_seeds_of_both_experiments_are_compared_one_by_one(project: Project) -> 
     invoke("collect")
     (answer, *_) = answers(project)
     assert answer[3:6] == ["0.611", "0.611", "+0.000"]  # of the seeds that both have
-    assert answer[7:] == ["-0.030 to +0.030, 2 seeds", "99", "1"]
+    assert answer[7:] == ["-0.030 to +0.030, 2 seeds", "99", "800", "1"]
 
 
 def test_a_question_half_of_which_has_run_is_open(project: Project) -> None:
     project.ran("songs", seed=0, num_correct=60)
     invoke("collect")
-    assert answers(project)[1] == ["...", "`songs`", "`pictures`", "-", "-", "not run", *["-"] * 4]
+    assert answers(project)[1] == ["...", "`songs`", "`pictures`", "-", "-", "not run", *["-"] * 5]
 
 
 def test_a_clean_clone_writes_the_same_page(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,7 +178,7 @@ def questions_table(
 ) -> list[str]:
     """A pair of experiments a row: what the second gives less what the first gives, over seeds of both."""
     header = ["question", "A", "B", "accuracy of A", "of B", "B - A", "95 % interval"]
-    header += ["seed by seed", "n", "leaky"]
+    header += ["seed by seed", "n", "trained on", "leaky"]
     rows: list[list[str]] = []
     for question in questions:
         for names in question.pairs:
@@ -259,11 +259,11 @@ def _measured(experiment: Experiment, record: Record | None) -> list[str]:
 
 
 def _difference(first: Sequence[Run], second: Sequence[Run]) -> list[str]:
-    """Of runs of the same seeds: both means, B - A, its interval, its spread, n and leak flags of both."""
+    """Of runs of the same seeds: both means, B - A with interval and spread; sizes and leak flags of both."""
     if not first:
-        return [_UNKNOWN, _UNKNOWN, "not run", *[_UNKNOWN] * 4]
+        return [_UNKNOWN, _UNKNOWN, "not run", *[_UNKNOWN] * 5]
     both = (first, second)
-    means, sizes = [_mean(runs) for runs in both], [_num_tracks(runs) for runs in both]
+    means, sizes = [_mean(runs) for runs in both], [min(run.num_tracks for run in runs) for runs in both]
     low, high = newcombe(means[0], sizes[0], means[1], sizes[1])
     steps = [after.accuracy - before.accuracy for before, after in zip(first, second, strict=True)]
     return [
@@ -272,6 +272,7 @@ def _difference(first: Sequence[Run], second: Sequence[Run]) -> list[str]:
         f"{low:+.3f} to {high:+.3f}",
         "1 seed" if len(steps) == 1 else f"{min(steps):+.3f} to {max(steps):+.3f}, {len(steps)} seeds",
         " / ".join(map(str, dict.fromkeys(sizes))),
+        " / ".join(map(str, dict.fromkeys(min(run.num_train for run in runs) for runs in both))),
         " / ".join(dict.fromkeys(map(_flags, both))),
     ]
 
@@ -282,11 +283,6 @@ def _flags(runs: Sequence[Run]) -> str:
 
 def _mean(runs: Sequence[Run]) -> float:
     return statistics.fmean(run.accuracy for run in runs)
-
-
-def _num_tracks(runs: Sequence[Run]) -> int:
-    """Test tracks of one run, the smallest."""
-    return min(run.num_tracks for run in runs)
 
 
 def _fresh(experiment: Experiment, record: Record | None) -> list[Run]:
