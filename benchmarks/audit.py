@@ -33,10 +33,13 @@ import soundfile
 from joblib import Parallel, delayed
 from scipy import fft
 
-from genrepro import catalog, duplicates, fingerprint, params, render, schema
+from genrepro.audit import duplicates, fingerprint
+from genrepro.base import params, tables
+from genrepro.catalog import tracks as catalog
+from genrepro.render import write as render
 from genrepro.datasets.synthetic import compose_collection
-from genrepro.files import write_parquet
-from genrepro.streams import generator
+from genrepro.base.files import write_parquet
+from genrepro.exact.streams import generator
 from noop import machine
 
 SAMPLE_RATE = 22050  # Hz
@@ -133,7 +136,7 @@ def measure(folder: Path) -> None:
     times = {size: found[1] for size, found in results.items()}
     exponent = np.polyfit(np.log(list(times)), np.log(list(times.values())), 1)[0]
     prints = duplicates.read_fingerprints(sizes[2000], skip=silent, num_workers=NUM_WORKERS)
-    matching = match_seconds(prints, frame_rate=schema.read_mel_description(mel_path)["frame_rate"])
+    matching = match_seconds(prints, frame_rate=tables.read_mel_description(mel_path)["frame_rate"])
     pairwise = all_pairs_seconds(prints)
 
     print(f"{'copies':<30}{'n':>4}{'recall':>8}{'similarity: least':>19}")

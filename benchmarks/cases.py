@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from genrepro import params
+from genrepro.base import params
 
 if TYPE_CHECKING:
-    from genrepro.features import Features
+    from genrepro.models.shared.inputs import Features
 
 GPU = torch.cuda.is_available() and os.environ.get("GENREPRO_ACCELERATOR") != "cpu"
 PRECISION = "bf16-mixed" if GPU else "32-true"
@@ -87,7 +87,7 @@ def configuration(name: str) -> params.Params:
 
 def data(name: str, config: params.Params) -> "tuple[Features, pd.DataFrame]":
     """Features of random tracks, all to train on but one, and their split."""
-    from genrepro.features import Features
+    from genrepro.models.shared.inputs import Features
 
     case = CASES[name]
     number = np.arange(case.num_tracks + 1)

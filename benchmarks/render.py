@@ -30,7 +30,7 @@ import psutil
 from noop import machine
 
 if TYPE_CHECKING:
-    from genrepro import params
+    from genrepro.base import params
 
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 FMA_LARGE = 106_574  # clips of 30 s, MP3 at 44 100 Hz, most in stereo
@@ -248,11 +248,12 @@ def tracks(folder: str, num_tracks: str) -> None:
 def render(clips: list[Path], num_workers: int) -> None:
     import pyarrow as pa
 
-    from genrepro import render, schema
+    from genrepro.base import tables
+    from genrepro.render import write
 
     rows = [
         {
-            **dict.fromkeys(schema.CATALOG.names),
+            **dict.fromkeys(tables.CATALOG.names),
             "track_id": f"{number:06d}",
             "genre": "any",
             "path": clip.name,
@@ -261,8 +262,8 @@ def render(clips: list[Path], num_workers: int) -> None:
         for number, clip in enumerate(clips)
     ]
     with tempfile.TemporaryDirectory() as out:
-        render.render(
-            pa.Table.from_pylist(rows, schema=schema.CATALOG),
+        write.render(
+            pa.Table.from_pylist(rows, schema=tables.CATALOG),
             raw=clips[0].parent,
             params=mel_params(),
             mel_path=Path(out, "mel.parquet"),
@@ -273,7 +274,7 @@ def render(clips: list[Path], num_workers: int) -> None:
 
 @cache
 def mel_params() -> "params.Mel":
-    from genrepro import params
+    from genrepro.base import params
 
     return params.load().mel
 
@@ -339,7 +340,8 @@ def kernel(folder: str) -> None:
     import numpy as np
     import scipy.fft
 
-    from genrepro import audio, mel, params
+    from genrepro.base import params
+    from genrepro.spectrogram import audio, mel
 
     config = params.load().mel
     transform = mel.transform(config)

@@ -6,7 +6,7 @@
 The report's exact head (768-1024-1024-10) on 800 / 100 / 99 embeddings, 25 epochs in batches of 100. Compared
 in one run, with the arithmetic that `GENREPRO_NATIVE` says:
 
-    sweep       genrepro.sweep.run as the stage calls it: worker processes started, every result written
+    sweep       genrepro.sweep.heads.run as the stage calls it: worker processes started, every result written
     products    the matrix products of one training step alone, in the same shapes, in as many processes
     report      body and head on a batch of 100 pictures, as the report's loop ran them: ViT-B/16, forward
                 under no_grad, and the head's step behind it; two batches, extrapolated to all
@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path.cwd()), str(Path.cwd() / "src")]
 
-from genrepro.numerics import num_workers, pin
+from genrepro.exact.numerics import num_workers, pin
 
 pin()
 
@@ -32,8 +32,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from genrepro import checkpoint, dense, devices, experiments, grid, heads, models, sweep
-from genrepro.features import Features
+from genrepro import models
+from genrepro.base import devices
+from genrepro.exact import dense
+from genrepro.experiments import entries
+from genrepro.models.shared import checkpoint
+from genrepro.sweep import heads as sweep, grid, stack
+from genrepro.models.shared.inputs import Features
 from noop import machine
 
 SIZES = {"train": 800, "validation": 100, "test": 99}
@@ -46,7 +51,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=16, help="of the 506, evenly spread")
     parser.add_argument("--stacked", type=int, default=4, help="cells of the comparison of engines; 0: none")
     arguments = parser.parse_args()
-    experiment = experiments.load()["vit-random-weights-grid-1"]
+    experiment = entries.load()["vit-random-weights-grid-1"]
     assert experiment.sweep is not None
     config = experiment.params
     cells = grid.cells(experiment.sweep, config)
@@ -176,8 +181,8 @@ def _rate_of_one(_: int) -> float:
 
 def _rate_stacked() -> float:
     """The same of as many heads as fit on a GPU."""
-    head = models.build_head("vit", experiments.load()["vit-grid-1"].params.architecture(), num_genres=10)
-    number = min(506, heads.fitting(head, device=torch.device("cuda")))
+    head = models.build_head("vit", entries.load()["vit-grid-1"].params.architecture(), num_genres=10)
+    number = min(506, stack.fitting(head, device=torch.device("cuda")))
     best = 0.0
     sides = [
         [torch.randn(number, *shape, device="cuda") for shape in ((BATCH, i), (i, o), (BATCH, o))]
@@ -198,7 +203,7 @@ def _rate_stacked() -> float:
 
 def with_the_body(section: dict, inputs: dict) -> float:
     """Seconds of one batch of 100 pictures through body and head, the quieter of two."""
-    from genrepro.params import load
+    from genrepro.base.params import load
 
     fabric = devices.fabric("32-true")
     model = models.build("vit", section, num_genres=NUM_GENRES, inputs=inputs).to(fabric.device)

@@ -27,7 +27,7 @@ import torch
 from torch.nn import functional as F
 
 from cases import BANDS, CASES, GPU, NUM_GENRES, PRECISION, configuration, data
-from genrepro import params
+from genrepro.base import params
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
 # What the bare loop does not do.
@@ -83,15 +83,21 @@ class Paced:
 
 def ours(contestant: str, name: str) -> None:
     """All that runs genrepro's own modules."""
-    from genrepro import batches, dense, devices, embeddings, features, models, numerics, training
-    from genrepro.streams import generator
+    from genrepro import models
+    from genrepro.base import devices
+    from genrepro.exact import dense, numerics
+    from genrepro.features import embeddings
+    from genrepro.models.shared import batches
+    from genrepro.models.shared.segments import spans
+    from genrepro.train import fit as training
+    from genrepro.exact.streams import generator
 
     numerics.use_torch(0)
     turns, case, config = Turns(), CASES[name], configuration(name)
     packed, split = data(name, config)
     fabric, rng = devices.fabric(PRECISION), generator(0, "benchmark")
     architecture = config.architecture()
-    # As `training.run` has it, for the bare loop too: loops are compared here, not products.
+    # As `fit.run` has it, for the bare loop too: loops are compared here, not products.
     held = ExitStack()
     head = packed.embedded and contestant != "embed"
     held.enter_context(dense.arithmetic(fabric.device, embedded=head))
@@ -135,7 +141,7 @@ def ours(contestant: str, name: str) -> None:
                 optimizer.zero_grad()
     elif contestant == "embed":
         spectrograms, split = data("vit_tuned", config)
-        whole = features.spans(spectrograms.index, split, side="train", genres=packed.genres)
+        whole = spans(spectrograms.index, split, side="train", genres=packed.genres)
         number = np.arange(case.batch_size * case.slow_steps)
         few = replace(
             whole,
@@ -168,7 +174,7 @@ def trainer(name: str, folder: str) -> None:
     """transformers' Trainer as it comes, on inputs in memory."""
     import transformers
 
-    from genrepro.features import segment_frames
+    from genrepro.models.shared.segments import segment_frames
 
     case, config, turns = CASES[name], configuration(name), Turns()
     packed, _ = data(name, config)

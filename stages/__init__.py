@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 sys.path.insert(0, f"{os.getcwd()}/src")  # noqa: PTH109 - the working directory, whatever __file__ is
 
-from genrepro.errors import GenreproError
-from genrepro.numerics import pin
+from genrepro.base.errors import GenreproError
+from genrepro.exact.numerics import pin
 
 pin()
 

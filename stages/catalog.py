@@ -6,8 +6,9 @@ python -m stages.catalog         params: dataset    -> data/<dataset>/catalog.pa
 from pathlib import Path
 
 import stages
-from genrepro import catalog, datasets, files, params, schema
-from genrepro.numerics import num_workers
+from genrepro import catalog, datasets
+from genrepro.base import files, params, tables
+from genrepro.exact.numerics import num_workers
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     identity = datasets.module(config.dataset).read_catalog(raw)
     table = catalog.build(identity, raw, num_workers=num_workers())
     counts = catalog.summary(identity, table)
-    files.write_parquet(data / "catalog.parquet", [table], schema.CATALOG)
+    files.write_parquet(data / "catalog.parquet", [table], tables.CATALOG)
     files.write_json(Path("metrics", "catalog.json"), counts)
     print(", ".join(f"{key.removeprefix('num_')} {count}" for key, count in counts.items()))
 

@@ -6,8 +6,9 @@ python -m stages.download        params: dataset, source, synthetic        -> da
 from pathlib import Path
 
 import stages
-from genrepro import datasets, params
-from genrepro.files import replacing
+from genrepro import datasets
+from genrepro.base import params
+from genrepro.base.files import replacing
 
 
 def main() -> None:

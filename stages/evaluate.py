@@ -7,18 +7,21 @@ python -m stages.evaluate        params: evaluate
 from pathlib import Path
 
 import stages
-from genrepro import checkpoint, evaluation, features, files, numerics, params, tracking
+from genrepro import evaluate, tracking
+from genrepro.base import files, params, tables
+from genrepro.exact import numerics
+from genrepro.models.shared import checkpoint, inputs
 
 
 def main() -> None:
     config = params.load()
     data = Path("data", config.dataset)
-    packed = features.load(data / "features")
-    split = features.read_split(data / "split.csv")
+    packed = inputs.load(data / "features")
+    split = tables.read_split(data / "split.csv")
     leaky = files.read_json(Path("metrics", "split.json"))["leaky"]
     numerics.use_torch(0)
     model, description = checkpoint.load(Path("models"), with_body=False)
-    scores = evaluation.run(model, description, packed, split, params=config.evaluate)
+    scores = evaluate.run(model, description, packed, split, params=config.evaluate)
     test = {**scores.test, "leaky": leaky}
     files.write_csv(
         Path("metrics", "per_genre.csv"), scores.per_genre.columns.tolist(), scores.per_genre.to_numpy()

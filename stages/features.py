@@ -11,16 +11,18 @@ from pathlib import Path
 import pandas as pd
 
 import stages
-from genrepro import features, files, models, packing, params, schema
-from genrepro.params import Params
+from genrepro import features, models
+from genrepro.base import files, params, tables
+from genrepro.base.params import Params
+from genrepro.models.shared import inputs
 
 
 def main() -> None:
     config = params.load()
     data = Path("data", config.dataset)
-    catalog = schema.read(data / "catalog.parquet", schema.CATALOG, columns=["track_id", "genre"]).to_pandas()
-    split = features.read_split(data / "split.csv")
-    packed = packing.pack(
+    catalog = tables.read(data / "catalog.parquet", tables.CATALOG, columns=["track_id", "genre"]).to_pandas()
+    split = tables.read_split(data / "split.csv")
+    packed = features.pack(
         files.require(data / "mel.parquet"),
         genre=catalog.set_index("track_id")["genre"],
         split=split,
@@ -31,19 +33,20 @@ def main() -> None:
     if models.frozen(config.architecture()):
         embed(packed, split, config, folder=data / "features")
     else:
-        features.save(packed, data / "features")
+        inputs.save(packed, data / "features")
 
 
-def embed(packed: features.Features, split: pd.DataFrame, config: Params, *, folder: Path) -> None:
+def embed(packed: inputs.Features, split: pd.DataFrame, config: Params, *, folder: Path) -> None:
     """Store a frozen body's embeddings in place of what it reads."""
-    from genrepro import devices, embeddings, numerics
+    from genrepro.base import devices
+    from genrepro.exact import numerics
 
     numerics.use_torch(0)
     model = models.with_frozen_body(
         config.model, config.architecture(), num_genres=len(packed.genres), inputs=packed.description
     )
-    embedded = embeddings.embed(packed, split, model, fabric=devices.fabric(config.train.precision))
-    features.save(embedded, folder, embeddings.INDEX)
+    embedded = features.embed(packed, split, model, fabric=devices.fabric(config.train.precision))
+    inputs.save(embedded, folder, inputs.EMBEDDED)
     print(f"{len(embedded.frames)} segments as {model.embedding_size} numbers each")
 
 

@@ -13,8 +13,9 @@ import os
 from pathlib import Path
 
 import stages
-from genrepro import figures, params, render, schema
-from genrepro.numerics import num_workers
+from genrepro import render
+from genrepro.base import params, tables
+from genrepro.exact.numerics import num_workers
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     backend = parser.parse_args().backend
     config = params.load()
     data = Path("data", config.dataset)
-    catalog = schema.read(data / "catalog.parquet", schema.CATALOG)
+    catalog = tables.read(data / "catalog.parquet", tables.CATALOG)
     num_resumed = render.render(
         catalog,
         raw=data / "raw",
@@ -33,7 +34,7 @@ def main() -> None:
         num_workers=num_workers(),
         backend=backend,
     )
-    num_drawn = figures.draw_gallery(
+    num_drawn = render.draw_gallery(
         data / "mel.parquet", catalog, folder=data / "png", per_genre=config.mel.png_per_genre
     )
     if num_resumed:

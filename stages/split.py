@@ -9,22 +9,24 @@ from pathlib import Path
 import pandas as pd
 
 import stages
-from genrepro import files, params, schema, splits
-from genrepro.errors import GenreproError
+from genrepro.base import files, params, tables
+from genrepro.base.errors import GenreproError
+from genrepro.split import strategies
+from genrepro.split.proof import leaks
 
 
 def main() -> None:
     config = params.load()
     data = Path("data", config.dataset)
-    identity = schema.read(
-        data / "catalog.parquet", schema.CATALOG, columns=["track_id", "genre", "artist", "official_split"]
+    identity = tables.read(
+        data / "catalog.parquet", tables.CATALOG, columns=["track_id", "genre", "artist", "official_split"]
     )
-    findings = schema.read(
-        data / "audit.parquet", schema.AUDIT, columns=["track_id", "duplicate_group", "excluded"]
+    findings = tables.read(
+        data / "audit.parquet", tables.AUDIT, columns=["track_id", "duplicate_group", "excluded"]
     )
     tracks = identity.to_pandas().merge(findings.to_pandas(), on="track_id", validate="one_to_one")
-    split = splits.assign(tracks, params=config.split, seed=config.seed)
-    proof = splits.leaks(split, tracks)
+    split = strategies.assign(tracks, params=config.split, seed=config.seed)
+    proof = leaks(split, tracks)
     if proof["leaky"] and config.split.strategy == "artist":
         raise GenreproError(f"split: the artist split leaks: {proof}.")
     files.write_csv(

@@ -11,16 +11,20 @@ import shutil
 from pathlib import Path
 
 import stages
-from genrepro import checkpoint, features, files, grid, optimism, params, registry, snapshots, sweep, tracking
-from genrepro.grid import Cell
+from genrepro import tracking
+from genrepro.base import files, params, tables
+from genrepro.models.shared import checkpoint, inputs
+from genrepro.serve import registry
+from genrepro.sweep import grid, heads, optimism, snapshots
+from genrepro.sweep.grid import Cell
 
 
 def main() -> None:
     config = params.load()
     cells = grid.cells(grid.load(), config)
     data = Path("data", config.dataset)
-    packed = features.load(data / "features")
-    split = features.read_split(data / "split.csv")
+    packed = inputs.load(data / "features")
+    split = tables.read_split(data / "split.csv")
     description = checkpoint.describe(
         model=config.model,
         section=config.architecture(),
@@ -29,7 +33,7 @@ def main() -> None:
     )
     with tracking.start("sweep", config, description) as run:
         unfinished = data / "sweep.partial"
-        curves = sweep.run(packed, split, config, description, cells, folder=unfinished)
+        curves = heads.run(packed, split, config, description, cells, folder=unfinished)
         table = snapshots.table(curves)
         summary = optimism.summary(
             table,
@@ -42,7 +46,7 @@ def main() -> None:
         cell = Cell(seed=int(best["seed"]), lr=float(best["lr"]), weight_decay=float(best["weight_decay"]))
         alone = cell.params(config)
         alone = dataclasses.replace(alone, train=dataclasses.replace(alone.train, select="validation_loss"))
-        sweep.train_winner(packed, split, alone, description, folder=Path("models", "sweep"))
+        heads.train_winner(packed, split, alone, description, folder=Path("models", "sweep"))
         snapshots.write(Path("metrics"), table, curves, summary | description["data"])
         shutil.rmtree(unfinished)
         run.log_sweep(summary, model=Path("models", "sweep"))

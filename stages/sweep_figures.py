@@ -9,26 +9,29 @@ from pathlib import Path
 import pandas as pd
 
 import stages
-from genrepro import files, grid, params, schema, sweep_figures, sweep_tables, tracking
+from genrepro import tracking
+from genrepro.base import files, params, tables
+from genrepro.figures import averages, epochs
+from genrepro.sweep import grid
 
 
 def main() -> None:
     config = params.load()
     report = grid.load().report
-    log = None if report == "none" else sweep_tables.read_log(Path(report))
+    log = None if report == "none" else averages.read_log(Path(report))
     folder = Path("metrics", "sweep")
-    curves = schema.read(folder / "curves.parquet", schema.SWEEP).to_pandas()
+    curves = tables.read(folder / "curves.parquet", tables.SWEEP).to_pandas()
     cells = pd.read_csv(files.require(folder / "cells.csv"))
     split = files.read_json(Path("metrics", "split.json"))
     sizes = " / ".join(str(split[f"num_{side}"]) for side in ("train", "validation", "test"))
     for by in ("lr", "weight_decay"):
-        table = sweep_tables.by_epoch(curves, by=by)
+        table = averages.by_epoch(curves, by=by)
         files.write_csv(folder / f"by_{by}.csv", list(table.columns), table.to_numpy())
     weights = config.architecture().get("weights")  # those of the frozen body
     model = f"{config.model}, weights {weights}"
     about = f"{model}, on {config.dataset}, split {config.split.strategy}, {sizes} tracks."
     with files.replacing(folder / "figures") as partial:
-        sweep_figures.draw(curves, cells, folder=partial, log=log, about=about)
+        epochs.draw(curves, cells, folder=partial, log=log, about=about)
     tracking.log_sweep_figures(folder, files.read_json(Path("models", "sweep", "model.json")))
 
 

@@ -12,15 +12,18 @@ from dataclasses import asdict, astuple, fields
 from pathlib import Path
 
 import stages
-from genrepro import checkpoint, devices, features, files, numerics, params, streams, tracking, training
-from genrepro.errors import GenreproError
+from genrepro import tracking, train
+from genrepro.base import devices, files, params, tables
+from genrepro.base.errors import GenreproError
+from genrepro.exact import numerics, streams
+from genrepro.models.shared import checkpoint, inputs
 
 
 def main() -> None:
     config = params.load()
     data = Path("data", config.dataset)
-    packed = features.load(data / "features")
-    split = features.read_split(data / "split.csv")
+    packed = inputs.load(data / "features")
+    split = tables.read_split(data / "split.csv")
     numerics.use_torch(streams.integer(config.seed, "train.torch"))
     description = checkpoint.describe(
         model=config.model,
@@ -30,11 +33,11 @@ def main() -> None:
     )
     unfinished = Path("models", "unfinished.safetensors")
     if devices.rank():  # one of several processes, and not the one that writes
-        training.run(packed, split, config, description, unfinished=unfinished)
+        train.run(packed, split, config, description, unfinished=unfinished)
         return
     with tracking.start("train", config, description) as run:
         start = time.perf_counter()
-        fitted, num_parameters = training.run(
+        fitted, num_parameters = train.run(
             packed,
             split,
             config,
@@ -43,14 +46,14 @@ def main() -> None:
             unfinished=unfinished,
         )
         seconds = time.perf_counter() - start
-        if training.diverged(fitted):
+        if train.diverged(fitted):
             raise GenreproError(
                 f"train: the loss is no longer a number; lower train.lr = {config.train.lr:g}."
             )
         checkpoint.save(Path("models"), fitted.state, description)
         files.write_csv(
             Path("metrics", "curves.csv"),
-            [field.name for field in fields(training.Epoch)],
+            [field.name for field in fields(train.Epoch)],
             [[epoch.epoch, *map(files.rounded, astuple(epoch)[1:])] for epoch in fitted.curves],
         )
         metrics = fitted.metrics() | num_parameters

@@ -1,6 +1,6 @@
 """The stages' arithmetic and an environment of the tests' own."""
 
-from genrepro.numerics import pin
+from genrepro.exact.numerics import pin
 
 # ruff: noqa: E402 - every other import comes after pin()
 pin()  # before numpy is imported: instruction sets and thread counts are read once
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import Toy, make_toy
-from server import Server
+from support.builders import Toy, make_toy
+from support.server import Server
 
 # The claims about real data are made where there is some: a folder that holds gtzan_images/<genre>/*.png.
 REAL_DATA = os.environ.get("GENREPRO_TEST_DATA")

@@ -9,9 +9,11 @@ import cloudpickle
 import mlflow
 import pytest
 import torch
-from builders import ROOT, Toy
+from support.builders import ROOT, Toy
 
-from genrepro import checkpoint, models, registry
+from genrepro import models
+from genrepro.models.shared import checkpoint
+from genrepro.serve import registry
 
 SOURCES = sorted(path for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py"))
 PICKLING_MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"}

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from builders import GENRES, make_params
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from support.builders import GENRES, make_params
 
-from genrepro import checkpoint, files, models, tracking
+from genrepro import models, tracking
+from genrepro.base import files
+from genrepro.models.shared import checkpoint
 
 CONFIG = make_params(seed=3, dataset="synthetic", model="cnn")
 SECTION = {"channels": [2, 2, 2, 2, 2], "dropout": 0.0}

@@ -18,9 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from genrepro.errors import GenreproError
-from genrepro.files import sha256
-from genrepro.params import Params
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import sha256
+from genrepro.base.params import Params
 
 _PATIENCE = {  # without these an unreachable server holds a finished training for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -50,7 +50,7 @@ class Run:
 
     def log_training(self, metrics: dict[str, float], *, seconds: float) -> None:
         """What the train stage wrote (metrics, model, learning curves) and how long the fit took, in s."""
-        from genrepro import figures
+        from genrepro.figures import training as figures
 
         def log() -> None:
             curves = Path("metrics", "curves.csv")
@@ -71,7 +71,7 @@ class Run:
 
     def log_test(self, metrics: dict[str, float], *, genres: list[str]) -> None:
         """What the evaluate stage wrote: its metrics, tables and the confusion matrix."""
-        from genrepro import figures
+        from genrepro.figures import training as figures
 
         def log() -> None:
             predictions = Path("metrics", "predictions.csv")

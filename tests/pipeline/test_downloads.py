@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Project, copy_of_the_checkout, stages_run
-from layouts import gtzan_clips, small_fma, write_fma, write_gtzan_tar
-from server import Fault, Server
+from support.layouts import gtzan_clips, small_fma, write_fma, write_gtzan_tar
+from support.project import Project, copy_of_the_checkout, stages_run
+from support.server import Fault, Server
 
 pytestmark = pytest.mark.pipeline
 

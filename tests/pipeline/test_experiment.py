@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-from conftest import ROOT, Project, stages_run
+from support.project import ROOT, Project, stages_run
 
 pytestmark = pytest.mark.pipeline
 NAME = "synthetic-cnn-stratified"

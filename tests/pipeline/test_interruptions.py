@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Project
-from layouts import make_audio
+from support.layouts import make_audio
+from support.project import Project
 
 pytestmark = pytest.mark.pipeline
 

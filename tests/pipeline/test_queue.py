@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import Project
+from support.project import Project
 
 pytestmark = pytest.mark.pipeline
 PLANTED = 0.123456

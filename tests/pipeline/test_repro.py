@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Project, stages_run
+from support.project import Project, stages_run
 
-from genrepro import schema
+from genrepro.base import tables
 
 pytestmark = pytest.mark.pipeline
 STAGES = ["download", "catalog", "render", "audit", "split", "features", "train", "evaluate"]
@@ -28,7 +28,7 @@ def test_all_eight_stages_run_and_then_there_is_nothing_to_do(reproduced: Projec
 
 def test_the_tables_hold_the_contract_columns(finished: Project) -> None:
     data = finished.path / "data" / "synthetic"
-    for name, contract in (("catalog", schema.CATALOG), ("mel", schema.MEL), ("audit", schema.AUDIT)):
+    for name, contract in (("catalog", tables.CATALOG), ("mel", tables.MEL), ("audit", tables.AUDIT)):
         assert pq.read_schema(data / f"{name}.parquet").names == contract.names
     with (data / "split.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Project
 from markdown_it import MarkdownIt
-from runs import content, pattern, table
+from support.project import ROOT, Project
+from support.runs import content, pattern, table
 
-from genrepro import revisions
+from genrepro.compare import revisions
 
 pytestmark = pytest.mark.pipeline
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project, stages_run
+from support.project import Project, stages_run
 
 pytestmark = pytest.mark.pipeline
 

@@ -20,11 +20,11 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from genrepro import archives
+from genrepro.base.errors import GenreproError
 from genrepro.datasets import IDENTITY
-from genrepro.errors import GenreproError
-from genrepro.fetch import Remote, declared, fetch, remote_of
-from genrepro.sources import is_url, resolve
+from genrepro.download import archives
+from genrepro.download.cache import Remote, declared, fetch, remote_of
+from genrepro.download.source import is_url, resolve
 
 _SITE = "https://os.unil.cloud.switch.ch/fma/"
 REMOTES = {

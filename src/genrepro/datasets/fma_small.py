@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from genrepro.base.params import Params
 from genrepro.datasets import fma
-from genrepro.params import Params
 
 REMOTES = {name: fma.REMOTES[name] for name in ("fma_metadata", "fma_small")}
 FAULTS = fma.FAULTS

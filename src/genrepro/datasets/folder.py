@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from genrepro import archives
+from genrepro.base.errors import GenreproError
+from genrepro.base.params import Params
 from genrepro.datasets import IDENTITY
-from genrepro.errors import GenreproError
-from genrepro.params import Params
-from genrepro.sources import obtain
+from genrepro.download import archives
+from genrepro.download.source import obtain
 
 REMOTES: dict[str, str] = {}
 """Nothing is declared: ``source`` names a folder, an archive or a URL."""

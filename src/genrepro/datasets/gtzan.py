@@ -18,13 +18,13 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from genrepro import archives
+from genrepro.base.errors import GenreproError
+from genrepro.base.params import Params
 from genrepro.datasets import IDENTITY
 from genrepro.datasets.tables import gtzan
-from genrepro.errors import GenreproError
-from genrepro.fetch import Remote, declared
-from genrepro.params import Params
-from genrepro.sources import obtain
+from genrepro.download import archives
+from genrepro.download.cache import Remote, declared
+from genrepro.download.source import obtain
 
 REMOTES = {
     "gtzan_original": Remote(

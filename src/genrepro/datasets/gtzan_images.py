@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from genrepro import archives
+from genrepro.base.errors import GenreproError
+from genrepro.base.params import Params
 from genrepro.datasets import IDENTITY
 from genrepro.datasets.tables import gtzan
-from genrepro.errors import GenreproError
-from genrepro.params import Params
-from genrepro.sources import resolve
+from genrepro.download import archives
+from genrepro.download.source import resolve
 
 REMOTES: dict[str, dict] = {}
 FAULTS = {

@@ -1,6 +1,6 @@
 """Synthetic: ten genres of composed music, made on the spot, so that everything runs offline.
 
-Nothing is downloaded: `genrepro.synthesis` composes and plays every track from the seed. The layout is
+Nothing is downloaded: the composer (`synthesis`) makes and plays every track from the seed. The layout is
 GTZAN's (Tzanetakis and Cook, 2002): ``<genre>/<genre>.00000.wav``, 22 050 Hz, mono, 16 bit; ``tracks.csv``
 beside the folders tells who plays what. Each genre has several artists, and each artist a sound of its own,
 so that letting an artist into both training and test inflates a score here as it does on real music.
@@ -24,16 +24,16 @@ import soundfile
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from genrepro.errors import GenreproError
-from genrepro.files import replacing
-from genrepro.numerics import num_workers
-from genrepro.params import Params
-from genrepro.streams import generator
-from genrepro.synthesis.artists import draw_artist, draw_title, take_crossover
-from genrepro.synthesis.composer import compose
-from genrepro.synthesis.mixing import Studio
-from genrepro.synthesis.signals import SAMPLE_RATE
-from genrepro.synthesis.styles import GENRES
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import replacing
+from genrepro.base.params import Params
+from genrepro.datasets.synthesis.artists import draw_artist, draw_title, take_crossover
+from genrepro.datasets.synthesis.composer import compose
+from genrepro.datasets.synthesis.mixing import Studio
+from genrepro.datasets.synthesis.signals import SAMPLE_RATE
+from genrepro.datasets.synthesis.styles import GENRES
+from genrepro.exact.numerics import num_workers
+from genrepro.exact.streams import generator
 
 REMOTES: dict[str, str] = {}
 """Nothing to fetch."""

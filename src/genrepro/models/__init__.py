@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from genrepro.streams import integer
+from genrepro.exact.streams import integer
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from genrepro.models.body import BodyAndHead
+    from genrepro.models.shared.body import BodyAndHead
 
 
 def build(
@@ -78,7 +78,7 @@ def load_weights(model: "nn.Module") -> None:
     GenreproError
         If the weights cannot be brought, read, or are those of another architecture.
     """
-    from genrepro.models.body import BodyAndHead
+    from genrepro.models.shared.body import BodyAndHead
 
     if isinstance(model, BodyAndHead):
         model.load()

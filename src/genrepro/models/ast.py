@@ -28,10 +28,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from genrepro import weights
-from genrepro.errors import GenreproError
-from genrepro.features import segment_frames
-from genrepro.models.body import BodyAndHead, mlp
+from genrepro.base.errors import GenreproError
+from genrepro.models.shared import weights
+from genrepro.models.shared.body import BodyAndHead, mlp
+from genrepro.models.shared.segments import segment_frames
 
 AUDIOSET = "MIT/ast-finetuned-audioset-10-10-0.4593"  # on the Hugging Face hub
 AUDIOSET_STD = 4.5689974  # of ln(power): transformers' ASTFeatureExtractor; it divides by twice this

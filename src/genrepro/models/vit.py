@@ -27,8 +27,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from genrepro import weights
-from genrepro.models.body import BodyAndHead, mlp
+from genrepro.models.shared import weights
+from genrepro.models.shared.body import BodyAndHead, mlp
 
 SIZES: dict[str, dict[str, int]] = {
     "base": {"hidden_dim": 768, "num_heads": 12, "mlp_dim": 3072},

@@ -1,0 +1,12 @@
+"""Stage audit: from spectrograms to what is wrong with the data.
+
+In: catalog, levels and mel tables. Out: every track's findings, clusters of one recording, a page that shows
+the worst pairs. Read `faults` (the findings), `fingerprint` (landmarks and sketch of a spectrogram),
+`duplicates` (tracks that share them), `page` (duplicates.html).
+"""
+
+from genrepro.audit.duplicates import Pair, near_duplicates
+from genrepro.audit.faults import audit, findings, require_sound, summary
+from genrepro.audit.page import write_pairs
+
+__all__ = ["Pair", "audit", "findings", "near_duplicates", "require_sound", "summary", "write_pairs"]

@@ -1,0 +1,207 @@
+"""What is wrong with the data: every track's findings, clusters of one recording, and who is kept out for it.
+
+missing              the source holds no file
+undecodable          no decoder makes music of it
+corrupt              its content is not what its data set published
+declared             its data set's users found it broken
+silent               quieter than ``audit.silence_db``, as the root mean square of the whole clip
+short                against the data set's median duration
+truncated            it decodes to less than its header promises
+clipped              runs of samples at full scale
+odd_sample_rate      another rate than most of the data set has
+mono_in_stereo       two channels with nothing between them
+duplicate            the same file or the same spectrogram as an earlier track
+near_duplicate       the same recording as an earlier track: re-encoded, shifted, louder, cut (`fingerprint`)
+contradicting_label  a cluster of one recording that lies under several genres
+
+A finding is recorded whether or not ``audit.exclude`` makes it a reason to leave the track out.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from genrepro.audit.duplicates import Pair
+from genrepro.base.errors import GenreproError
+from genrepro.base.params import FINDINGS, Audit
+from genrepro.base.tables import AUDIT
+from genrepro.exact.identity import artist_key, num_shared
+
+_UNUSABLE = (
+    "missing",
+    "undecodable",
+    "corrupt",
+    "declared",
+    "silent",
+)  # equal content means nothing in these
+_TRUNCATION = 0.25  # s that a header may promise too much: decoders' delay and padding stay far below
+_MONO_DIFFERENCE = 1e-3  # of the channels, -60 dB: below what any stereo recording has
+
+
+def findings(catalog: pa.Table, levels: pa.Table, mels: Iterable[dict], *, params: Audit) -> pd.DataFrame:
+    """What each track by itself shows.
+
+    Parameters
+    ----------
+    catalog, levels : pyarrow.Table
+        Columns of `tables.CATALOG` and `tables.LEVELS`, the same tracks in the same order.
+    mels : iterable of dict
+        Rows of mel.parquet in the same order, as `tables.read_mels` streams them.
+    params : Audit
+        Thresholds.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by track_id: genre, reasons (a set), file and content (hashes; null for what holds no music).
+    """
+    tracks, level_rows = catalog.to_pylist(), levels.to_pylist()
+    durations = [level["duration"] for level in level_rows if level["duration"] is not None]
+    shortest = params.short_share * float(np.median(durations)) if durations else 0.0
+    rates = Counter(track["sample_rate"] for track in tracks if track["sample_rate"] is not None)
+    usual_rate = rates.most_common(1)[0][0] if rates else None
+    rows = []
+    for track, level, mel in zip(tracks, level_rows, mels, strict=True):
+        assert track["track_id"] == level["track_id"] == mel["track_id"], "tables are not in one order"
+        reasons = set(_findings(track, level, mel, params=params, shortest=shortest, usual_rate=usual_rate))
+        music = not reasons.intersection(_UNUSABLE)
+        rows.append(
+            {
+                "genre": track["genre"],
+                "reasons": reasons,
+                "file": track["sha256"] if music else None,
+                "content": hashlib.sha256(mel["mel"]).hexdigest() if music else None,
+            }
+        )
+    return pd.DataFrame(rows, index=pd.Index(catalog["track_id"].to_pylist(), name="track_id"))
+
+
+def audit(found: pd.DataFrame, pairs: Sequence[Pair], *, params: Audit) -> pa.Table:
+    """Join what tracks show by themselves with what they show together.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As `findings` returns it.
+    pairs : sequence of Pair
+        Near duplicates, as `duplicates.near_duplicates` returns them.
+    params : Audit
+        Which findings exclude a track.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns of `tables.AUDIT`, one row a track, sorted.
+    """
+    reasons = [set(value) for value in found["reasons"]]
+    groups: list[str | None] = [None] * len(found)
+    for members in _clusters(found, pairs):
+        contradicting = found["genre"].iloc[members].nunique() > 1
+        repeated = found.iloc[members].duplicated("file") | found.iloc[members].duplicated("content")
+        for position, (member, is_repeated) in enumerate(zip(members, repeated, strict=True)):
+            groups[member] = found.index[members[0]]
+            if position:
+                reasons[member].add("duplicate" if is_repeated else "near_duplicate")
+            if contradicting:
+                reasons[member].add("contradicting_label")
+    return pa.table(
+        {
+            "track_id": pa.array(found.index, pa.string()),
+            "reasons": pa.array([sorted(values) for values in reasons], AUDIT.field("reasons").type),
+            "duplicate_group": pa.array(groups, pa.string()),
+            "excluded": pa.array(
+                [next((reason for reason in params.exclude if reason in values), None) for values in reasons],
+                pa.string(),
+            ),
+        },
+        schema=AUDIT,
+    )
+
+
+def summary(table: pa.Table, catalog: pa.Table) -> dict[str, int]:
+    """Counts for metrics/audit.json: tracks, each finding, clusters, exclusions, and what artists share.
+
+    ``official_shared_...`` counts artists, albums and clusters on more than one side of the data set's own
+    split, excluded tracks left out; albums go by title, so two of one name count as one.
+    """
+    reasons = table["reasons"].to_pylist()
+    tracks = catalog.select(["genre", "artist", "album", "official_split"]).to_pandas()
+    tracks["artist"] = tracks["artist"].map(artist_key)
+    tracks["duplicate_group"] = table["duplicate_group"].to_pandas()
+    used = tracks[table["excluded"].to_pandas().isna()]
+    return {
+        "num_tracks": table.num_rows,
+        **{f"num_{finding}": sum(finding in values for values in reasons) for finding in FINDINGS},
+        "num_duplicate_groups": tracks["duplicate_group"].nunique(),
+        "num_excluded": table.num_rows - table["excluded"].null_count,
+        "num_artists": tracks["artist"].nunique(),
+        "num_artists_in_several_genres": num_shared(tracks, "artist", sides="genre"),
+        "official_shared_artists": num_shared(used, "artist", sides="official_split"),
+        "official_shared_albums": num_shared(used, "album", sides="official_split"),
+        "official_shared_duplicates": num_shared(used, "duplicate_group", sides="official_split"),
+    }
+
+
+def require_sound(table: pa.Table) -> None:
+    """Raise GenreproError, naming the first few, if any track is excluded: ``audit.on_fault: fail``."""
+    excluded = [row for row in table.to_pylist() if row["excluded"] is not None]
+    if excluded:
+        named = ", ".join(f"{row['track_id']} ({row['excluded']})" for row in excluded[:3])
+        more = f" and {len(excluded) - 3} more" if len(excluded) > 3 else ""
+        raise GenreproError(
+            f"audit: {len(excluded)} of {table.num_rows} tracks have a fault: {named}{more}; mend the data, "
+            "shorten audit.exclude, or set audit.on_fault to exclude."
+        )
+
+
+def _findings(
+    track: dict, level: dict, mel: dict, *, params: Audit, shortest: float, usual_rate: int | None
+) -> Iterator[str]:
+    if mel["fault"] is not None:
+        kind = mel["fault"].partition(":")[0]
+        yield kind if kind in ("missing", "corrupt", "declared") else "undecodable"
+        return
+    if level["peak"] is None:  # a picture: silence has no contrast
+        frames = np.frombuffer(mel["mel"], "<f2")
+        if frames.min() == frames.max():
+            yield "silent"
+        return
+    if level["rms"] < 10 ** (params.silence_db / 20):
+        yield "silent"
+    if level["duration"] < shortest:
+        yield "short"
+    if track["duration"] is not None and track["duration"] - level["duration"] > _TRUNCATION:
+        yield "truncated"
+    if level["clipped_share"] >= params.clipped_share:
+        yield "clipped"
+    if track["sample_rate"] != usual_rate:
+        yield "odd_sample_rate"
+    if level["channel_difference"] is not None and level["channel_difference"] < _MONO_DIFFERENCE:
+        yield "mono_in_stereo"
+
+
+def _clusters(found: pd.DataFrame, pairs: Sequence[Pair]) -> list[list[int]]:
+    """Positions that share a file, a spectrogram or a recording, transitively.
+
+    Connected components of at least two, each sorted.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    position = {track_id: number for number, track_id in enumerate(found.index)}
+    edges = [(position[pair.first], position[pair.second]) for pair in pairs]
+    for column in ("file", "content"):
+        first: dict[str, int] = {}
+        known = ((number, key) for number, key in enumerate(found[column]) if isinstance(key, str))
+        edges += [(number, first.setdefault(key, number)) for number, key in known]
+    rows, columns = zip(*edges, strict=True) if edges else ((), ())
+    graph = coo_array((np.ones(len(edges), bool), (rows, columns)), shape=(len(found),) * 2)
+    _, component = connected_components(graph, directed=False)
+    members = defaultdict(list)
+    for number, label in enumerate(component):
+        members[label].append(number)
+    return [cluster for cluster in members.values() if len(cluster) > 1]

@@ -1,0 +1,186 @@
+"""The near duplicates that a person should look at: one HTML file, pictures inside, nothing from outside.
+
+Worst first: pairs under contradicting genres, then pairs across artists, then the rest, each by falling
+similarity. Both spectrograms are drawn over one time axis, the second shifted by the offset, so that what is
+the same stands one above the other. Bytes depend on the data alone: no date, no software version.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from genrepro.audit.duplicates import Pair
+from genrepro.base import tables
+from genrepro.base.files import replacing
+from genrepro.base.tables import read_mel_description, read_mels
+
+_RATE = 12.0  # Hz, at most: 30 s are 360 pixels, which a page shows without scrolling
+_BANDS = 64  # at most
+_GAP = 6  # pixels between the two spectrograms; a line in it spans what both hold
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+article { border-top: 1px solid #bbb; padding: 1rem 0; }
+h2 { font-size: 1rem; margin: 0; }
+p { margin: .3rem 0; }
+img { width: 100%; display: block; }
+dl { display: grid; grid-template-columns: 11rem 1fr; gap: 0 1rem; margin: .3rem 0; }
+dt { font-family: ui-monospace, monospace; }
+dd { margin: 0; }
+.contradicting { color: #b00020; font-weight: 600; }
+""".strip()
+
+
+def write_pairs(
+    path: Path, pairs: Sequence[Pair], *, mel_path: Path, catalog: pa.Table, max_pairs: int = 60
+) -> None:
+    """Write the report.
+
+    Parameters
+    ----------
+    path : Path
+        HTML file; appears complete, by renaming.
+    pairs : sequence of Pair
+        What `duplicates.near_duplicates` found, in any order.
+    mel_path : Path
+        mel.parquet, read once.
+    catalog : pyarrow.Table
+        Columns `track_id`, `genre`, `artist`, `title`; holds every track of the pairs.
+    max_pairs : int
+        Pairs shown; the page says how many there are in all.
+    """
+    tracks = {
+        row["track_id"]: row for row in catalog.select(["track_id", "genre", "artist", "title"]).to_pylist()
+    }
+    ranked = sorted(pairs, key=lambda pair: _order(pair, tracks))
+    shown = ranked[:max_pairs]
+    pictures = _pictures(shown, mel_path)
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head><meta charset="utf-8"><title>Near duplicates</title>',
+        f"<style>{_STYLE}</style></head><body>",
+        "<h1>Near duplicates</h1>",
+        f"<p>{_summary(ranked, tracks, num_shown=len(shown))}</p>",
+        *(_article(pair, tracks, picture) for pair, picture in zip(shown, pictures, strict=True)),
+        "</body></html>",
+    ]
+    with replacing(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", "utf-8", newline="\n")
+
+
+def _order(pair: Pair, tracks: dict[str, dict]) -> tuple:
+    contradicting, across = _contradicting(pair, tracks), _across_artists(pair, tracks)
+    return not contradicting, not across, -pair.similarity, pair.first, pair.second
+
+
+def _contradicting(pair: Pair, tracks: dict[str, dict]) -> bool:
+    return tracks[pair.first]["genre"] != tracks[pair.second]["genre"]
+
+
+def _across_artists(pair: Pair, tracks: dict[str, dict]) -> bool:
+    """Whether both artists are known and differ."""
+    artists = {tracks[pair.first]["artist"], tracks[pair.second]["artist"]}
+    return len(artists) == 2 and None not in artists
+
+
+def _summary(pairs: list[Pair], tracks: dict[str, dict], *, num_shown: int) -> str:
+    if not pairs:
+        return "No two tracks hold the same recording."
+    contradicting = sum(_contradicting(pair, tracks) for pair in pairs)
+    across = sum(_across_artists(pair, tracks) for pair in pairs)
+    shown = f"The {num_shown} worst are shown" if num_shown < len(pairs) else "All are shown"
+    return (
+        f"Pairs of tracks that hold the same recording: {len(pairs)}, of them {contradicting} under "
+        f"contradicting genres, {across} across artists. {shown}: contradicting genres first, then across "
+        "artists, then by similarity."
+    )
+
+
+def _article(pair: Pair, tracks: dict[str, dict], picture: bytes) -> str:
+    contradicting = _contradicting(pair, tracks)
+    first, second = (_description(tracks[one], marked=contradicting) for one in (pair.first, pair.second))
+    if abs(pair.offset) < 0.05:
+        cut = "cut at the same place"
+    else:
+        cut = f"the second cut {abs(pair.offset):.2f} s {'later' if pair.offset > 0 else 'earlier'}"
+    data = base64.b64encode(picture).decode("ascii")
+    return "\n".join(
+        [
+            "<article>",
+            f"<h2>similarity {pair.similarity:.3f}, {cut}, {pair.overlap:.1f} s in common</h2>",
+            *(['<p class="contradicting">contradicting genres</p>'] if contradicting else []),
+            f"<dl>{first}{second}</dl>",
+            f'<img alt="spectrograms of {escape(pair.first)} above {escape(pair.second)}" '
+            f'src="data:image/png;base64,{data}">',
+            "</article>",
+        ]
+    )
+
+
+def _description(track: dict, *, marked: bool) -> str:
+    genre = escape(track["genre"])
+    if marked:
+        genre = f'<span class="contradicting">{genre}</span>'
+    artist, title = (escape(track[key] or f"unknown {key}") for key in ("artist", "title"))
+    return f"<dt>{escape(track['track_id'])}</dt><dd>{genre}; {artist}: {title}</dd>"
+
+
+def _pictures(pairs: list[Pair], mel_path: Path) -> Iterable[bytes]:
+    """A PNG for each pair."""
+    if not pairs:
+        return []
+    description = read_mel_description(mel_path)
+    wanted = {track_id for pair in pairs for track_id in (pair.first, pair.second)}
+    group = max(1, int(np.ceil(description["frame_rate"] / _RATE)))
+    levels = {
+        row["track_id"]: _level(
+            tables.unpack_mel(row["mel"], num_mels=row["num_mels"]), group=group, top_db=description["top_db"]
+        )
+        for row in read_mels(mel_path)
+        if row["track_id"] in wanted
+    }
+    rate = description["frame_rate"] / group
+    return [
+        _picture(levels[pair.first], levels[pair.second], shift=round(pair.offset * rate)) for pair in pairs
+    ]
+
+
+def _level(spectrogram: np.ndarray, *, group: int, top_db: float) -> np.ndarray:
+    """Levels 1..255, reduced, [shape=(num_bands, num_frames), dtype=uint8], highest band first."""
+    in_bands = -(-spectrogram.shape[1] // _BANDS)
+    num_frames, num_bands = (
+        -(-size // by) for size, by in zip(spectrogram.shape, (group, in_bands), strict=True)
+    )
+    padding = (
+        (0, num_frames * group - spectrogram.shape[0]),
+        (0, num_bands * in_bands - spectrogram.shape[1]),
+    )
+    whole = np.pad(spectrogram.astype(np.float32), padding, mode="edge")
+    # A cell shows the loudest of what it covers: means would grey the lines out.
+    reduced = whole.reshape(num_frames, group, num_bands, in_bands).max(axis=(1, 3)).T[::-1]
+    return (1 + 254 * np.clip(1 + reduced / top_db, 0, 1)).astype(np.uint8)
+
+
+def _picture(first: np.ndarray, second: np.ndarray, *, shift: int) -> bytes:
+    """Both spectrograms over one time axis, the second ``shift`` pixels later, as a magma-coloured PNG."""
+    import matplotlib
+    from PIL import Image
+
+    start, other = max(0, -shift), max(0, shift)
+    width = max(start + first.shape[1], other + second.shape[1])
+    height = max(len(first), len(second))
+    canvas = np.zeros((2 * height + _GAP, width), np.uint8)  # 0: nothing there, drawn white
+    canvas[: len(first), start : start + first.shape[1]] = first
+    canvas[height + _GAP :][: len(second), other : other + second.shape[1]] = second
+    common = slice(max(start, other), min(start + first.shape[1], other + second.shape[1]))
+    canvas[height + _GAP // 3 : height + _GAP - _GAP // 3, common] = 1
+    palette = np.vstack([[255, 255, 255], matplotlib.colormaps["magma"](np.arange(256), bytes=True)[1:, :3]])
+    image = Image.fromarray(canvas)
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,119 @@
+"""Writing that never leaves half a file: to a temporary name beside the target first, then renamed.
+
+A stage killed at any moment therefore leaves the old file, the new file, or a ``*.partial`` that nothing
+reads.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genrepro.base.errors import GenreproError
+
+ROWS_PER_GROUP = (
+    64  # a row group of 30 s log-mels is about 20 MB: small enough to stream, large enough to scan
+)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; rename it when the block succeeds, delete it when not.
+
+    Works for a file and for a folder, which is moved in as a whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    _remove(partial)
+    try:
+        yield partial
+    except BaseException:
+        _remove(partial)
+        raise
+    if partial.is_dir():
+        _remove(path)
+    partial.replace(path)
+
+
+def write_parquet(path: Path, batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema) -> None:
+    """Stream ``batches`` into one Parquet file.
+
+    Fixed row groups and compression, so equal tables are equal bytes.
+    """
+    with (
+        replacing(path) as partial,
+        pq.ParquetWriter(
+            partial, schema, compression="zstd", compression_level=1, use_dictionary=False
+        ) as writer,
+    ):
+        waiting: list[pa.Table] = []
+        num_waiting = 0
+        for batch in batches:
+            table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+            waiting.append(table)
+            num_waiting += table.num_rows
+            while num_waiting >= ROWS_PER_GROUP:
+                whole = pa.concat_tables(waiting)
+                writer.write_table(whole.slice(0, ROWS_PER_GROUP).combine_chunks())
+                waiting, num_waiting = [whole.slice(ROWS_PER_GROUP)], num_waiting - ROWS_PER_GROUP
+        if num_waiting:
+            writer.write_table(pa.concat_tables(waiting).combine_chunks())
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write ``values`` as indented JSON, in their own order, with one line feed at the end.
+
+    Raises ValueError for NaN and infinity: DVC would show them as a change for ever.
+    """
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file with line feeds; ``None`` becomes an empty field."""
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that a stage wrote."""
+    return json.loads(require(path).read_text("utf-8"))
+
+
+def require(path: Path) -> Path:
+    """Return ``path``, or say which stage output is missing."""
+    if not path.exists():
+        raise GenreproError(
+            f"{path} is missing: run `dvc repro` so that the stage before this one writes it."
+        )
+    return path
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def rounded(value: float, digits: int = 6) -> float:
+    """A float fit for a metrics file: few digits, so that a review shows a change and not its dust."""
+    if not math.isfinite(value):
+        raise ValueError(f"a metric must be finite, not {value}")
+    return round(float(value), digits)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,296 @@
+"""params.yaml as frozen dataclasses, one a section, checked on load before any work begins.
+
+An unknown key, a wrong type or an impossible value ends the stage with one sentence that names the key.
+The file is read with ruamel (YAML 1.2): DVC writes small numbers as ``1e-05``, which YAML 1.1 reads as text.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from genrepro.base.architectures import Ast, Cnn, Head, Lstm, Vit
+from genrepro.base.errors import GenreproError
+from genrepro.base.sections import Section, build, read
+
+DATASETS = (
+    "synthetic",
+    "gtzan",
+    "gtzan_images",
+    "fma_mini",
+    "fma_small",
+    "fma_medium",
+    "fma_large",
+    "folder",
+)
+MODELS = ("vit", "ast", "cnn", "lstm")
+STRATEGIES = ("artist", "official", "stratified", "random", "segment")
+FINDINGS = (
+    "missing",
+    "undecodable",
+    "corrupt",
+    "declared",
+    "silent",
+    "short",
+    "truncated",
+    "clipped",
+    "odd_sample_rate",
+    "mono_in_stereo",
+    "duplicate",
+    "near_duplicate",
+    "contradicting_label",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mel(Section):
+    sample_rate: int
+    """Hz; audio is resampled to it."""
+    n_fft: int
+    """Samples in a Hann window."""
+    hop_length: int
+    """Samples between frames."""
+    n_mels: int
+    """Mel bands (Slaney's scale and normalisation, librosa's defaults)."""
+    fmin: float
+    """Hz; lower edge of the lowest band."""
+    fmax: float
+    """Hz; upper edge of the highest band."""
+    top_db: float
+    """dB; everything further below the clip's maximum is set to it."""
+    png_per_genre: int | Literal["all"]
+    """Tracks drawn as PNG for each genre, beside the contact sheets."""
+
+    def __post_init__(self) -> None:
+        for key in ("sample_rate", "n_fft", "hop_length", "n_mels", "top_db"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        self._check("fmin", holds=0 <= self.fmin < self.fmax, must="lie in 0 .. mel.fmax")
+        self._check("fmax", holds=self.fmax <= self.sample_rate / 2, must="be at most mel.sample_rate / 2")
+        if self.png_per_genre != "all":
+            self._check("png_per_genre", holds=self.png_per_genre >= 0, must="be 'all' or at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segments(Section):
+    representation: Literal["log_mel", "mfcc"]
+    """What a frame holds."""
+    n_mfcc: int
+    """Coefficients of an MFCC frame."""
+    plan: Literal["random", "grid", "full"]
+    """What an epoch takes of a training track: a random segment, the grid's, or what votes."""
+    duration: float
+    """s; what the model sees at once in training."""
+    num_grid_segments: int
+    """Evenly spaced segments of `duration`: an epoch's with plan grid, those a frozen body embeds."""
+    vote_duration: float
+    """s; what it sees at once when it votes, at most the whole track."""
+    num_segments: int
+    """Evenly spaced segments of a track that vote on it."""
+    voting: Literal["mean", "majority"]
+    """Of their probabilities, or of their genres."""
+    max_frame_rate: float
+    """Hz; whole groups of frames are averaged until their rate is at most this."""
+    max_mels: int
+    """Whole groups of bands are averaged until there are at most this many."""
+
+    def __post_init__(self) -> None:
+        for key in ("n_mfcc", "duration", "num_grid_segments", "vote_duration", "num_segments"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        for key in ("max_frame_rate", "max_mels"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit(Section):
+    short_share: float
+    """A clip shorter than this share of the data set's median duration is `short`."""
+    silence_db: float
+    """dB of full scale; a clip whose peak stays below is `silent`."""
+    clipped_share: float
+    """Share of samples in runs at full scale from which a clip is `clipped`."""
+    min_similarity: float
+    """Of two aligned spectrograms from which they are one recording, a `near_duplicate`; 1: nearly never."""
+    exclude: tuple[str, ...]
+    """Findings that keep a track out of every split."""
+    on_fault: Literal["exclude", "fail"]
+    """What an excluding finding does: keep the track out, or end the stage."""
+
+    def __post_init__(self) -> None:
+        self._check("short_share", holds=0 <= self.short_share < 1, must="lie in 0 .. 1")
+        self._check("silence_db", holds=self.silence_db < 0, must="be below 0")
+        self._check("clipped_share", holds=0 < self.clipped_share <= 1, must="lie in 0 .. 1")
+        self._check("min_similarity", holds=0 < self.min_similarity <= 1, must="lie in 0 .. 1")
+        unknown = set(self.exclude) - set(FINDINGS)
+        self._check("exclude", holds=not unknown, must=f"name only {', '.join(FINDINGS)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split(Section):
+    strategy: Literal["artist", "official", "stratified", "random", "segment"]
+    """How tracks are dealt out; `splits` tells the five apart."""
+    train: float
+    """Share of tracks."""
+    validation: float
+    """Share of tracks."""
+    test: float
+    """Share of tracks."""
+    pieces: int
+    """Pieces of a track that `segment` deals out one by one."""
+    train_share: float
+    """Share of the training tracks that is kept, by whole artists; validation and test stay as they are."""
+
+    def __post_init__(self) -> None:
+        for key in ("train", "validation", "test"):
+            self._check(key, holds=0 < getattr(self, key) < 1, must="lie between 0 and 1")
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise GenreproError(
+                f"params.yaml: split.train + split.validation + split.test = {total:g} must be 1."
+            )
+        self._check("pieces", holds=self.pieces >= 3, must="be at least 3")
+        self._check("train_share", holds=0 < self.train_share <= 1, must="be above 0 and at most 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Train(Section):
+    epochs: int
+    """Passes over the training tracks."""
+    batch_size: int
+    """Segments in a step."""
+    lr: float
+    """Peak learning rate of AdamW."""
+    weight_decay: float
+    """AdamW's decoupled weight decay."""
+    schedule: Literal["cosine", "one_cycle", "constant"]
+    """Of the rate after its warm-up."""
+    warmup: float
+    """Share of the steps over which the rate rises from 0."""
+    layer_decay: float
+    """Rate of each layer of a body as a share of that of the layer after it."""
+    clip_norm: float
+    """Largest norm of the gradient, which is scaled down to it; 0: no limit."""
+    label_smoothing: float
+    """Probability mass spread over all genres."""
+    mixup: float
+    """Beta distribution's parameter; 0 turns mixup off."""
+    num_time_masks: int
+    """SpecAugment: masks over frames in a segment."""
+    time_mask: float
+    """SpecAugment: longest time mask, as a share of the segment."""
+    num_frequency_masks: int
+    """SpecAugment: masks over bands in a segment."""
+    frequency_mask: float
+    """SpecAugment: widest frequency mask, as a share of the bands."""
+    time_stretch: float
+    """Largest random change of pace, as a share: 0.1 plays 10 % slower to 10 % faster."""
+    frequency_shift: float
+    """Largest random shift along the bands, as a share of them: music in another key."""
+    ema: float
+    """Decay a step of the averaged weights that are validated and kept; 0 keeps the raw weights."""
+    select: Literal["last", "validation_loss", "validation_accuracy"]
+    """Which epoch's weights are kept: the last one's, or those that validation calls best."""
+    patience: int
+    """Epochs without a better one after which training stops; 0: never before its last. With select last,
+    the newest epoch is the better one."""
+    compile: bool
+    """torch.compile the network."""
+    precision: Literal["32-true", "bf16-mixed"]
+    """Lightning Fabric's name for the arithmetic."""
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch_size", "lr"):
+            self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        for key in (
+            "weight_decay",
+            "mixup",
+            "num_time_masks",
+            "num_frequency_masks",
+            "clip_norm",
+            "patience",
+        ):
+            self._check(key, holds=getattr(self, key) >= 0, must="be at least 0")
+        self._check("layer_decay", holds=0 < self.layer_decay <= 1, must="lie in 0 .. 1, above 0")
+        shares = (
+            "warmup",
+            "label_smoothing",
+            "time_mask",
+            "frequency_mask",
+            "time_stretch",
+            "frequency_shift",
+        )
+        for key in (*shares, "ema"):
+            self._check(key, holds=0 <= getattr(self, key) < 1, must="lie in 0 .. 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluate(Section):
+    confidence: float
+    """Of the Wilson intervals."""
+    calibration_bins: int
+    """Equal-width bins of the expected calibration error."""
+    temperature: Literal["none", "validation"]
+    """Whether probabilities are tempered, and by which side of the split."""
+
+    def __post_init__(self) -> None:
+        self._check("confidence", holds=0 < self.confidence < 1, must="lie between 0 and 1")
+        self._check("calibration_bins", holds=self.calibration_bins > 0, must="be above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Synthetic(Section):
+    num_tracks: int
+    """Tracks composed, spread evenly over ten genres."""
+    duration: float
+    """s of each track."""
+    seed: int
+    """Of the composer alone: the experiment's own seed must not change the data."""
+
+    def __post_init__(self) -> None:
+        self._check("num_tracks", holds=self.num_tracks >= 40, must="be at least 40, four for each genre")
+        self._check("duration", holds=self.duration >= 2, must="be at least 2 s")
+        self._check("seed", holds=self.seed >= 0, must="be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params(Section):
+    """Everything that params.yaml says."""
+
+    dataset: str
+    source: str
+    seed: int
+    mel: Mel
+    segments: Segments
+    audit: Audit
+    split: Split
+    model: str
+    train: Train
+    evaluate: Evaluate
+    vit: Vit
+    ast: Ast
+    cnn: Cnn
+    lstm: Lstm
+    head: Head
+    synthetic: Synthetic
+
+    def __post_init__(self) -> None:
+        for key, known in (("dataset", DATASETS), ("model", MODELS)):
+            if getattr(self, key) not in known:
+                raise GenreproError(
+                    f"params.yaml: {key} = {getattr(self, key)!r} is unknown; choose {' or '.join(known)}."
+                )
+        if self.seed < 0:
+            raise GenreproError(f"params.yaml: seed = {self.seed} must be at least 0.")
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One section as plain values, for JSON and for MLflow."""
+        return dataclasses.asdict(getattr(self, name))
+
+    def architecture(self) -> dict[str, Any]:
+        """The selected model's section, with the head in it where the model has a body."""
+        section = self.section(self.model)
+        return {**section, "head": self.section("head")} if "trainable_blocks" in section else section
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check ``path``; raise GenreproError, one sentence, at the first thing that is wrong."""
+    return build(Params, read(path), name=str(path), prefix="")

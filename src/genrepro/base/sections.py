@@ -1,0 +1,123 @@
+"""From YAML to plain values to frozen dataclasses, with a sentence for whatever does not fit.
+
+Nothing is converted but whole numbers to floats: text that looks like a number is a mistake, not a number.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from genrepro.base.errors import GenreproError
+
+_UNIONS = (types.UnionType, typing.Union)  # int | str is the one, int | Literal["all"] the other
+
+
+class Section:
+    """Shared by all sections: `_check` raises with the section's and the key's name."""
+
+    __slots__ = ()
+
+    def _check(self, key: str, *, holds: bool, must: str) -> None:
+        if not holds:
+            name = type(self).__name__.lower()
+            raise GenreproError(f"params.yaml: {name}.{key} = {getattr(self, key)!r} must {must}.")
+
+
+def read(path: Path) -> Any:
+    """The plain values of a YAML file at the repository's root, unchecked."""
+    if not path.is_file():
+        raise GenreproError(f"{path} is missing: run from the repository root.")
+    return parse(path.read_bytes(), name=str(path))
+
+
+def parse(content: bytes, *, name: str) -> Any:
+    """The plain values of YAML 1.2, unchecked; raise GenreproError, one sentence, if it is none."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(content)
+    except YAMLError as error:
+        # ruamel adds excerpts and advice over many lines; a sentence needs what is wrong and where.
+        mark = getattr(error, "problem_mark", None)
+        problem = " ".join((getattr(error, "problem", None) or str(error).splitlines()[0]).split())
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise GenreproError(f"{name} is not valid YAML: {problem}{where}.") from error
+
+
+def build(section: type, values: Any, *, name: str, prefix: str) -> Any:
+    """An instance of the dataclass ``section`` from a mapping; ``prefix`` is the dotted path so far.
+
+    Every key is required but those of fields with a default.
+    """
+    if not isinstance(values, dict):
+        raise GenreproError(
+            f"{name}: {prefix.rstrip('.') or 'the file'} must be a mapping of keys to values."
+        )
+    hints = typing.get_type_hints(section)
+    fields = [field.name for field in dataclasses.fields(section)]
+    for key in values:
+        if key not in fields:
+            raise GenreproError(f"{name}: unknown key {prefix}{key}; known here: {', '.join(fields)}.")
+    optional = {field.name for field in dataclasses.fields(section) if _has_default(field)}
+    for key in fields:
+        if key not in values and key not in optional:
+            raise GenreproError(f"{name}: the key {prefix}{key} is missing.")
+    given = [key for key in fields if key in values]
+    return section(**{key: _value(hints[key], values[key], name=name, key=prefix + key) for key in given})
+
+
+def _has_default(field: dataclasses.Field) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
+
+
+def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
+    """``value`` as the type ``hint``; whole numbers pass for floats, nothing else is converted."""
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type, hint), value, name=name, prefix=key + ".")
+    if typing.get_origin(hint) in _UNIONS:
+        for option in typing.get_args(hint):
+            if dataclasses.is_dataclass(option) and isinstance(value, dict):
+                return build(typing.cast(type, option), value, name=name, prefix=key + ".")
+            if typing.get_origin(option) in (tuple, dict):
+                if isinstance(value, list if typing.get_origin(option) is tuple else dict):
+                    return _value(option, value, name=name, key=key)
+            elif _fits(option, value):
+                return value
+    elif typing.get_origin(hint) is tuple:
+        (item, _) = typing.get_args(hint)
+        if isinstance(value, list):
+            return tuple(_value(item, entry, name=name, key=key) for entry in value)
+    elif typing.get_origin(hint) is dict:
+        if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+            return value
+    elif hint is float and _fits(int, value):
+        return float(value)
+    elif _fits(hint, value):
+        return value
+    raise GenreproError(f"{name}: {key} = {value!r} must be {_words(hint)}.")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool)
+
+
+def _words(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(typing.get_args(hint))
+    if typing.get_origin(hint) in _UNIONS:
+        return " or ".join(_words(option) for option in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return f"a list, each item {_words(typing.get_args(hint)[0])}"
+    if typing.get_origin(hint) is dict or dataclasses.is_dataclass(hint):
+        return "a mapping of keys to values"
+    words = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+    return words.get(hint, "left out")

@@ -1,0 +1,109 @@
+"""The catalog: identity from the data set's own tables, facts from each file's header and bytes.
+
+Nothing is decoded here and nothing is dropped unseen: a file that is missing, whose header cannot be read or
+whose content is not what its data set published keeps its row and gets a fault; what has no genre cannot be a
+row, and is counted by kind.
+"""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import sha256
+from genrepro.base.tables import CATALOG
+
+
+def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
+    """The catalog of a data set.
+
+    Parameters
+    ----------
+    identity : DataFrame
+        What ``read_catalog`` of the data set's module returns. Rows without a genre are left out: `summary`
+        counts them. ``checksum`` (``sha1:<hex>``), where there is such a column, is what a file must have.
+    raw : Path
+        Folder that its ``path`` column is relative to.
+    num_workers : int
+        Threads that hash files and read headers.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns of `tables.CATALOG`, sorted by ``track_id``.
+
+    Raises
+    ------
+    GenreproError
+        If a ``track_id`` occurs twice, or there is no track with a genre at all.
+    """
+    from joblib import Parallel, delayed
+
+    labelled = identity[identity["genre"].notna()]
+    if labelled.empty:
+        raise GenreproError(f"{raw} holds no track of a known genre: check `source`.")
+    doubled = identity["track_id"][identity["track_id"].duplicated()]
+    if not doubled.empty:
+        raise GenreproError(f"{raw}: the track id {doubled.iloc[0]} occurs twice.")
+    table = labelled.sort_values("track_id", ignore_index=True)
+    paths = [None if pd.isna(path) else raw / path for path in table["path"]]
+    checksums = table["checksum"] if "checksum" in table else [None] * len(table)
+    facts = Parallel(n_jobs=num_workers, prefer="threads")(
+        delayed(_facts)(path, checksum) for path, checksum in zip(paths, checksums, strict=True)
+    )
+    facts = pd.DataFrame(
+        facts, columns=["sha256", "num_bytes", "sample_rate", "num_channels", "duration", "header_fault"]
+    )
+    table = pd.concat([table, facts], axis=1)
+    table["fault"] = table["fault"].where(table["fault"].notna(), table["header_fault"])
+    columns = {
+        name: pa.array(
+            [None if pd.isna(value) else value for value in table[name]], type=CATALOG.field(name).type
+        )
+        for name in CATALOG.names
+    }
+    return pa.table(columns, schema=CATALOG)
+
+
+def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:
+    """Counts for metrics/catalog.json: tracks, what is unknown of them, faults by kind, what was left out.
+
+    The kind of a fault is what stands before its colon.
+    """
+    kinds = Counter(_kind(fault) for fault in table["fault"].to_pylist() if fault)
+    left_out = Counter(_kind(fault) for fault in identity.loc[identity["genre"].isna(), "fault"])
+    return {
+        "num_tracks": table.num_rows,
+        "num_genres": len(set(table["genre"].to_pylist())),
+        **{f"num_unknown_{name}": table[name].null_count for name in ("artist", "album", "official_split")},
+        **{f"num_{kind}": count for kind, count in sorted(kinds.items())},
+        **{f"num_left_out_{kind}": count for kind, count in sorted(left_out.items())},
+    }
+
+
+def _kind(fault: str) -> str:
+    return fault.partition(":")[0]
+
+
+def _facts(path: Path | None, checksum: str | None) -> tuple:
+    """sha256, num_bytes, sample_rate [Hz], num_channels, duration [s], fault."""
+    if path is None:
+        return (None,) * 6
+    identity = (sha256(path), path.stat().st_size)
+    if checksum is not None and not pd.isna(checksum):
+        algorithm, _, expected = checksum.partition(":")
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, algorithm).hexdigest() != expected:
+                return (*identity, None, None, None, f"corrupt: its {algorithm} is not the published one")
+    if path.suffix == ".png":
+        return (*identity, None, None, None, None)
+    import soundfile
+
+    try:
+        info = soundfile.info(str(path))
+    except soundfile.LibsndfileError as error:
+        return (*identity, None, None, None, f"undecodable: {error.error_string.strip().rstrip('.')}")
+    return (*identity, info.samplerate, info.channels, info.frames / info.samplerate, None)

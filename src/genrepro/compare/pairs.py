@@ -1,0 +1,245 @@
+"""Is B better than A, or is it noise? Two runs, paired over the tracks that both were tested on.
+
+Only tracks on which they differ say anything: the accuracy's difference gets a bootstrap interval over tracks
+(Efron and Tibshirani 1993), and McNemar's exact test (Psychometrika 1947; Dietterich, Neural Computation
+1998) asks whether as many tracks were lost as gained. Chance in training is another matter, which two runs
+cannot show: see `seeds`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genrepro.base.errors import GenreproError
+from genrepro.compare.revisions import Predictions
+from genrepro.evaluate.intervals import CONFIDENCE
+from genrepro.exact import streams
+
+SIGNIFICANCE = 0.05
+NUM_RESAMPLES = 10_000
+NUM_BINS = 15  # of the calibration error, as in params.yaml
+_SEED = 0  # the bootstrap's own: a comparison says the same whenever and wherever it is made
+_SMALLEST = 5e-5  # predictions.csv keeps four decimals: below half of the last one nothing is known
+_CHUNK = 4_000_000  # resampled rows held at once: 32 MB of row numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two runs alone."""
+
+    name: str
+    num_correct: int
+    accuracy: float
+    low: float
+    high: float
+    """Bounds of the 95 % Wilson interval."""
+    log_loss: float
+    calibration_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A difference, B minus A, with the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def includes_zero(self) -> bool:
+        """Is no difference among what the interval allows?"""
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenreChange:
+    """One genre's test tracks."""
+
+    genre: str
+    num_tracks: int
+    correct_a: int
+    correct_b: int
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """A track that one of the two gets right and the other wrong."""
+
+    track_id: str
+    genre: str
+    predicted_a: str
+    predicted_b: str
+    true_a: float
+    true_b: float
+    """Probability of the true genre."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two runs over one test set; A is the baseline, B the candidate."""
+
+    a: Side
+    b: Side
+    num_tracks: int
+    accuracy: Interval
+    log_loss: Interval
+    """Bootstrap intervals over tracks."""
+    p_value: float
+    """McNemar's exact test, two-sided."""
+    genres: tuple[GenreChange, ...]
+    gained: tuple[Flip, ...]
+    """Wrong in A, right in B; those whose true genre rose most come first."""
+    lost: tuple[Flip, ...]
+    """Right in A, wrong in B; those whose true genre fell most come first."""
+    num_otherwise_wrong: int
+    """Tracks that both get wrong, each in its own way."""
+    identical: bool
+    """Every probability is the same to its last decimal."""
+
+    @property
+    def beyond_noise(self) -> bool:
+        """Does either of the two, interval or test, see a difference?"""
+        return not self.accuracy.includes_zero or self.p_value < SIGNIFICANCE
+
+
+def compare(a: Predictions, b: Predictions) -> Comparison:
+    """Compare candidate ``b`` with baseline ``a``, track by track.
+
+    Raises
+    ------
+    GenreproError
+        If they were not tested on the same tracks, genres and truth; the sentence says how they differ.
+    """
+    from scipy.stats import binomtest
+
+    differs = how_test_sets_differ(a, b)
+    if differs:
+        raise GenreproError(
+            f"{a.name} and {b.name} cannot be paired, since their test sets differ: {differs}; "
+            "compare runs of one data set, split and seed of the split."
+        )
+    losses_a, losses_b = _log_losses(a), _log_losses(b)
+    change = np.stack([b.correct.astype(float) - a.correct, losses_b - losses_a], axis=1)
+    accuracy, log_loss = bootstrap(change)
+    gained, lost = ~a.correct & b.correct, a.correct & ~b.correct
+    discordant = int(gained.sum() + lost.sum())
+    return Comparison(
+        a=_side(a, losses_a),
+        b=_side(b, losses_b),
+        num_tracks=len(a.label),
+        accuracy=accuracy,
+        log_loss=log_loss,
+        p_value=float(binomtest(int(gained.sum()), discordant).pvalue) if discordant else 1.0,
+        genres=_by_genre(a, b),
+        gained=_flips(a, b, gained),
+        lost=_flips(a, b, lost),
+        num_otherwise_wrong=int((~a.correct & ~b.correct & (a.predicted != b.predicted)).sum()),
+        identical=bool((a.predicted == b.predicted).all() and (a.probabilities == b.probabilities).all()),
+    )
+
+
+def how_test_sets_differ(a: Predictions, b: Predictions) -> str:
+    """In words; empty if the same tracks have the same true genres among the same genres."""
+    said = []
+    tracks_a, tracks_b = set(a.track_ids), set(b.track_ids)
+    for name, only in (("A", tracks_a - tracks_b), ("B", tracks_b - tracks_a)):
+        if only:
+            said.append(f"{_count(len(only), 'track')} only in {name} (such as {min(only)})")
+    genre_b = dict(zip(b.track_ids, (b.genres[label] for label in b.label), strict=True))
+    other = [
+        track_id
+        for track_id, label in zip(a.track_ids, a.label, strict=True)
+        if track_id in genre_b and a.genres[label] != genre_b[track_id]
+    ]
+    if other:
+        said.append(f"{_count(len(other), 'track')} with another true genre (such as {other[0]})")
+    for name, only in (("A", set(a.genres) - set(b.genres)), ("B", set(b.genres) - set(a.genres))):
+        if only:
+            said.append(f"{_count(len(only), 'genre')} only in {name} ({', '.join(sorted(only)[:5])})")
+    return ", ".join(said)
+
+
+def bootstrap(change: np.ndarray) -> list[Interval]:
+    """Percentile intervals of means over tracks, drawn with replacement, the same for all quantities.
+
+    Parameters
+    ----------
+    change : np.ndarray [shape=(num_tracks, num_quantities)]
+        B minus A, by track.
+    """
+    rng = streams.generator(_SEED, "comparison.bootstrap")
+    num_tracks = len(change)
+    means = np.empty((NUM_RESAMPLES, change.shape[1]))
+    step = max(1, _CHUNK // num_tracks)
+    for start in range(0, NUM_RESAMPLES, step):
+        rows = rng.integers(num_tracks, size=(min(step, NUM_RESAMPLES - start), num_tracks))
+        for quantity, values in enumerate(change.T):
+            means[start : start + step, quantity] = values[rows].mean(axis=1)
+    tail = (1 - CONFIDENCE) / 2
+    # Sums of thirds do not always cancel to nothing; a bound at zero must be zero.
+    bounds = np.round(np.quantile(means, [tail, 1 - tail], axis=0), 12)
+    return [
+        Interval(value=float(value), low=float(low), high=float(high))
+        for value, low, high in zip(np.round(change.mean(axis=0), 12), *bounds, strict=True)
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
+def _side(run: Predictions, losses: np.ndarray) -> Side:
+    from genrepro.evaluate.intervals import wilson
+    from genrepro.evaluate.scores import calibration_error
+
+    num_correct = int(run.correct.sum())
+    low, high = wilson(num_correct, len(run.label), confidence=CONFIDENCE)
+    confidence = run.probabilities[np.arange(len(run.label)), run.predicted]
+    return Side(
+        name=run.name,
+        num_correct=num_correct,
+        accuracy=float(run.correct.mean()),
+        low=low,
+        high=high,
+        log_loss=float(losses.mean()),
+        calibration_error=calibration_error(confidence, run.correct, num_bins=NUM_BINS),
+    )
+
+
+def _log_losses(run: Predictions) -> np.ndarray:
+    """Negative natural logarithm of the true genre's probability [shape=(num_tracks,)]."""
+    return -np.log(np.maximum(run.probabilities[np.arange(len(run.label)), run.label], _SMALLEST))
+
+
+def _by_genre(a: Predictions, b: Predictions) -> tuple[GenreChange, ...]:
+    changes = []
+    for position, genre in enumerate(a.genres):
+        right_a, right_b = a.correct[a.label == position], b.correct[a.label == position]
+        changes.append(
+            GenreChange(
+                genre=genre,
+                num_tracks=len(right_a),
+                correct_a=int(right_a.sum()),
+                correct_b=int(right_b.sum()),
+                gained=int((~right_a & right_b).sum()),
+                lost=int((right_a & ~right_b).sum()),
+            )
+        )
+    return tuple(changes)
+
+
+def _flips(a: Predictions, b: Predictions, which: np.ndarray) -> tuple[Flip, ...]:
+    flips = [
+        Flip(
+            track_id=a.track_ids[row],
+            genre=a.genres[a.label[row]],
+            predicted_a=a.genres[a.predicted[row]],
+            predicted_b=a.genres[b.predicted[row]],
+            true_a=float(a.probabilities[row, a.label[row]]),
+            true_b=float(b.probabilities[row, a.label[row]]),
+        )
+        for row in np.flatnonzero(which)
+    ]
+    return tuple(sorted(flips, key=lambda flip: (-abs(flip.true_b - flip.true_a), flip.track_id)))

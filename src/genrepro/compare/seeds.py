@@ -1,0 +1,96 @@
+"""Is B better than A over seeds? Runs of both, paired by seed: mean, spread, and two paired tests.
+
+Two runs differ by chance in training as well as by what was changed; several seeds show how much. Student's
+t-test takes the differences for normal; Wilcoxon's signed ranks (Biometrics Bulletin 1945) do not, but with
+fewer than six seeds they cannot fall below 5 %. Where every seed draws its own split, the test sets overlap
+and both tests are too sure (Nadeau and Bengio, Machine Learning 2003).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from genrepro.base.errors import GenreproError
+from genrepro.compare.pairs import CONFIDENCE, SIGNIFICANCE, Interval, bootstrap, how_test_sets_differ
+from genrepro.compare.revisions import Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedComparison:
+    """Runs of A and B over the same seeds, paired in their order."""
+
+    names_a: tuple[str, ...]
+    names_b: tuple[str, ...]
+    accuracy_a: np.ndarray
+    accuracy_b: np.ndarray
+    """[shape=(num_seeds,)]"""
+    difference: Interval
+    """Mean over seeds with Student's interval."""
+    t_p_value: float | None
+    """Paired t-test; None where all differences are equal, for then it has no spread to go by."""
+    wilcoxon_p_value: float
+    test_sets: Literal["same", "drawn by seed", "different"]
+    """One for all; one for each seed, which A and B share; or not even that."""
+    over_tracks: Interval | None
+    """The same mean difference with a bootstrap interval over tracks, where there is one test set."""
+    num_tracks: int | None
+
+    @property
+    def beyond_noise(self) -> bool:
+        """Is the t-test, or where it cannot judge Wilcoxon's, below 5 %?"""
+        judged = self.wilcoxon_p_value if self.t_p_value is None else self.t_p_value
+        return judged < SIGNIFICANCE
+
+
+def compare_seeds(a: Sequence[Predictions], b: Sequence[Predictions]) -> SeedComparison:
+    """Compare several runs of ``b`` with as many of ``a``, the i-th of each being of one seed.
+
+    Where one test set serves all seeds, the uncertainty over tracks is given too; where every seed draws its
+    own, accuracies alone are compared.
+
+    Raises
+    ------
+    GenreproError
+        If the two lists are not of equal length, two or more, or are about different genres.
+    """
+    from scipy.stats import t, ttest_rel, wilcoxon
+
+    if len(a) != len(b) or len(a) < 2:
+        raise GenreproError(
+            f"{len(a)} and {len(b)} runs cannot be paired by seed: name the runs of A and of B in the same "
+            "order of seeds, equally many and at least two, as in `genrepro compare a1,a2,a3 b1,b2,b3`."
+        )
+    for run in [*a, *b]:
+        if run.genres != a[0].genres:
+            raise GenreproError(
+                f"{a[0].name} and {run.name} are about different genres: their accuracies cannot be compared."
+            )
+    accuracy_a = np.array([run.correct.mean() for run in a])
+    accuracy_b = np.array([run.correct.mean() for run in b])
+    # Equal shares of tracks must be equal numbers, or their ranks would be those of rounding errors.
+    differences = np.round(accuracy_b - accuracy_a, 12)
+    spread = len(set(differences)) > 1
+    half = (
+        t.ppf((1 + CONFIDENCE) / 2, len(a) - 1) * differences.std(ddof=1) / np.sqrt(len(a)) if spread else 0.0
+    )
+    paired = not any(how_test_sets_differ(*pair) for pair in zip(a, b, strict=True))
+    same = paired and not any(how_test_sets_differ(a[0], run) for run in a)
+    over_tracks = None
+    if same:
+        change = np.mean([y.correct.astype(float) - x.correct for x, y in zip(a, b, strict=True)], axis=0)
+        over_tracks = bootstrap(change[:, None])[0]
+    mean = float(differences.mean())
+    return SeedComparison(
+        names_a=tuple(run.name for run in a),
+        names_b=tuple(run.name for run in b),
+        accuracy_a=accuracy_a,
+        accuracy_b=accuracy_b,
+        difference=Interval(value=mean, low=mean - half, high=mean + half),
+        t_p_value=float(ttest_rel(accuracy_b, accuracy_a).pvalue) if spread else None,
+        wilcoxon_p_value=float(wilcoxon(differences).pvalue) if differences.any() else 1.0,
+        test_sets="same" if same else "drawn by seed" if paired else "different",
+        over_tracks=over_tracks,
+        num_tracks=len(a[0].label) if same else None,
+    )

@@ -1,0 +1,278 @@
+"""A comparison in words: one sentence first, then what it rests on; for a terminal or a pull request.
+
+Names of tracks, genres and revisions come from users, so in Markdown each is code: there it can neither break
+a table, nor become a link, nor call a person.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from genrepro.compare.pairs import NUM_RESAMPLES, SIGNIFICANCE, Comparison, Flip, Interval
+from genrepro.compare.seeds import SeedComparison
+
+_MAX_FLIPS = 10  # of each kind: what a reviewer reads; the rest is counted
+_TEST_SETS = {
+    "drawn by seed": "Every seed drew its own test set, shared by A and B: only accuracies are compared. "
+    "Such test sets overlap, which makes the p values too small (Nadeau and Bengio 2003).",
+    "different": "A and B were tested on different tracks: only accuracies are compared, and part of the "
+    "difference may be the tracks'.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table of a report."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    names: frozenset[int] = frozenset({0})
+    """Columns that hold names given by users."""
+    folded: bool = False
+    """Shown on request, where the medium can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What both media show."""
+
+    verdict: str
+    names: tuple[str, ...]
+    """Of A and B; empty where a table holds them."""
+    tables: list[Table]
+    notes: list[str]
+
+
+def verdict(comparison: Comparison) -> str:
+    """The answer in one sentence, or two where the probabilities tell another story than the accuracy."""
+    change, p_value = comparison.accuracy, comparison.p_value
+    if comparison.identical:
+        return f"Nothing changed at all: the predictions are identical on all {comparison.num_tracks} tracks."
+    if not comparison.beyond_noise:
+        said = (
+            f"Nothing changed beyond noise in accuracy: B - A is {_signed_points(change)}, "
+            f"{_p(p_value)} over {comparison.num_tracks} tracks."
+        )
+        if not comparison.log_loss.includes_zero:
+            better = "better" if comparison.log_loss.value < 0 else "worse"
+            said += f" Its probabilities did become {better}: log loss {_signed(comparison.log_loss)}."
+        return said
+    said = f"B is {_better(change)}, {_p(p_value)} over {comparison.num_tracks} tracks"
+    if change.includes_zero:
+        return f"{said}; but the interval includes 0, so take it for a hint."
+    if p_value >= SIGNIFICANCE:
+        return f"{said}; but McNemar's test could take it for chance, so take it for a hint."
+    return f"{said}."
+
+
+def seed_verdict(comparison: SeedComparison) -> str:
+    """The answer over seeds in one sentence, or two where the test tracks are what limits it."""
+    num_seeds = len(comparison.accuracy_a)
+    change, t_p_value = comparison.difference, comparison.t_p_value
+    if (comparison.accuracy_a == comparison.accuracy_b).all():
+        return f"Nothing changed at all: A and B are equally accurate in each of {num_seeds} seeds."
+    test = (
+        f"{_p(comparison.wilcoxon_p_value)} (Wilcoxon"
+        if t_p_value is None
+        else f"{_p(t_p_value)} (paired t-test"
+    )
+    test += f", {num_seeds} seeds)"
+    if not comparison.beyond_noise:
+        return f"Nothing changed beyond noise in accuracy: B - A is {_signed_points(change)}, {test}."
+    said = f"B is {_better(change)}, {test}."
+    if comparison.over_tracks and comparison.over_tracks.includes_zero:
+        said += (
+            f" That holds of these {comparison.num_tracks} tracks; they are too few to say it of others: "
+            f"the interval over tracks is {_bounds(comparison.over_tracks)}."
+        )
+    return said
+
+
+def report(comparison: Comparison) -> Report:
+    """What is shown of two runs."""
+    a, b = comparison.a, comparison.b
+    num_gained, num_lost = len(comparison.gained), len(comparison.lost)
+    scores: list[tuple[str, ...]] = [
+        ("accuracy", _share(a.accuracy, a.low, a.high), _share(b.accuracy, b.low, b.high),
+         _signed_points(comparison.accuracy)),
+        (f"right of {comparison.num_tracks}", f"{a.num_correct}", f"{b.num_correct}",
+         f"{b.num_correct - a.num_correct:+d}: {num_gained} gained, {num_lost} lost"),
+        ("log loss", f"{a.log_loss:.3f}", f"{b.log_loss:.3f}", _signed(comparison.log_loss)),
+        ("calibration error", f"{a.calibration_error:.3f}", f"{b.calibration_error:.3f}",
+         f"{b.calibration_error - a.calibration_error:+.3f}"),
+    ]  # fmt: skip
+    tables = [Table(title="", header=("", "A", "B", "B - A"), rows=scores, names=frozenset())]
+    changed = [genre for genre in comparison.genres if genre.gained or genre.lost]
+    if changed:
+        rows = [
+            (g.genre, f"{g.num_tracks}", f"{g.correct_a}", f"{g.correct_b}", f"{g.gained}", f"{g.lost}")
+            for g in changed
+        ]
+        tables.append(
+            Table(
+                title=f"{len(changed)} of {len(comparison.genres)} genres changed",
+                header=("genre", "tracks", "right in A", "right in B", "gained", "lost"),
+                rows=rows,
+            )
+        )
+    tables += _flip_tables("became wrong", comparison.lost) + _flip_tables("became right", comparison.gained)
+    notes = [
+        f"Brackets: 95 %, Wilson's for an accuracy, {NUM_RESAMPLES} paired bootstrap samples of the tracks "
+        f"for a difference. McNemar's exact test: {_p(comparison.p_value)} for {num_gained} gained against "
+        f"{num_lost} lost. Both get wrong, each in its own way: {comparison.num_otherwise_wrong}.",
+        "This is the noise of the test tracks. What another seed would change, several runs show: "
+        "`genrepro compare a1,a2,a3 b1,b2,b3`.",
+    ]
+    if comparison.identical:
+        notes = []
+    return Report(verdict=verdict(comparison), names=(a.name, b.name), tables=tables, notes=notes)
+
+
+def seed_report(comparison: SeedComparison) -> Report:
+    """What is shown of runs over seeds."""
+    num_seeds = len(comparison.accuracy_a)
+    differences = comparison.accuracy_b - comparison.accuracy_a
+    summary = [
+        (name, f"{100 * values.mean():{sign}.1f}", f"{100 * values.std(ddof=1):.1f}",
+         f"{100 * values.min():{sign}.1f} to {100 * values.max():{sign}.1f}")
+        for name, values, sign in (
+            ("A", comparison.accuracy_a, ""), ("B", comparison.accuracy_b, ""), ("B - A", differences, "+")
+        )
+    ]  # fmt: skip
+    rows = [
+        (a, f"{100 * x:.1f}", b, f"{100 * y:.1f}", f"{100 * (y - x):+.1f}")
+        for a, x, b, y in zip(
+            comparison.names_a, comparison.accuracy_a, comparison.names_b, comparison.accuracy_b, strict=True
+        )
+    ]
+    tables = [
+        Table(
+            title="",
+            header=("accuracy in %", "mean", "standard deviation", "range"),
+            rows=summary,
+            names=frozenset(),
+        ),
+        Table(
+            title="Pairs",
+            header=("A", "%", "B", "%", "B - A"),
+            rows=rows,
+            names=frozenset({0, 2}),
+            folded=True,
+        ),
+    ]
+    wilcoxon = f"Wilcoxon's signed ranks: {_p(comparison.wilcoxon_p_value)}"
+    if 2 ** (1 - num_seeds) >= SIGNIFICANCE:
+        wilcoxon += f", which with {num_seeds} seeds cannot fall below {2 ** (1 - num_seeds):.3g}"
+    t_test = (
+        "The differences are all equal, so the t-test has no spread to go by."
+        if comparison.t_p_value is None
+        else f"Paired t-test: {_p(comparison.t_p_value)}; over seeds, B - A is "
+        f"{_signed_points(comparison.difference)} (95 %, Student's t)."
+    )
+    notes = [f"{t_test} {wilcoxon}."]
+    if comparison.over_tracks:
+        notes.append(
+            f"Every run was tested on the same {comparison.num_tracks} tracks. Over tracks, B - A is "
+            f"{_signed_points(comparison.over_tracks)} (95 %, {NUM_RESAMPLES} paired bootstrap samples)."
+        )
+    else:
+        notes.append(_TEST_SETS[comparison.test_sets])
+    return Report(verdict=seed_verdict(comparison), names=(), tables=tables, notes=notes)
+
+
+def markdown(report: Report) -> str:
+    """A fragment for a pull request, ending with a line feed."""
+    parts = [f"**{report.verdict}**"]
+    if report.names:
+        parts.append("A is {}, the baseline; B is {}.".format(*map(_code, report.names)))
+    for table in report.tables:
+        lines = ["| " + " | ".join(table.header) + " |", "|" + " --- |" * len(table.header)]
+        for row in table.rows:
+            cells = [_code(cell) if at in table.names else cell for at, cell in enumerate(row)]
+            lines.append("| " + " | ".join(cells) + " |")
+        drawn = "\n".join(lines)
+        if table.folded:
+            drawn = f"<details><summary>{table.title}</summary>\n\n{drawn}\n\n</details>"
+        elif table.title:
+            drawn = f"{table.title}:\n\n{drawn}"
+        parts.append(drawn)
+    return "\n\n".join([*parts, *report.notes]) + "\n"
+
+
+def text(report: Report) -> str:
+    """For a terminal, ending with a line feed."""
+    parts = [report.verdict]
+    if report.names:
+        parts.append("A is {}, the baseline; B is {}.".format(*map(_printable, report.names)))
+    for table in report.tables:
+        grid = [table.header, *table.rows]
+        grid = [tuple(map(_printable, row)) for row in grid]
+        widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in grid
+        ]
+        parts.append("\n".join([f"{table.title}:"] * bool(table.title) + [f"  {line}" for line in lines]))
+    return "\n\n".join([*parts, *report.notes]) + "\n"
+
+
+def _flip_tables(what: str, flips: Sequence[Flip]) -> list[Table]:
+    if not flips:
+        return []
+    rows = [
+        (
+            flip.track_id,
+            flip.genre,
+            flip.predicted_a,
+            flip.predicted_b,
+            f"{flip.true_a:.2f} to {flip.true_b:.2f}",
+        )
+        for flip in flips[:_MAX_FLIPS]
+    ]
+    title = f"{len(flips)} {'track' if len(flips) == 1 else 'tracks'} {what}"
+    if len(flips) > _MAX_FLIPS:
+        title += f", the {_MAX_FLIPS} that moved most"
+    header = ("track", "genre", "A says", "B says", "probability of the true genre")
+    return [Table(title=title, header=header, rows=rows, names=frozenset(range(4)), folded=True)]
+
+
+def _share(value: float, low: float, high: float) -> str:
+    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _bounds(interval: Interval) -> str:
+    return f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def _signed_points(interval: Interval) -> str:
+    return f"{100 * interval.value:+.1f} points {_bounds(interval)}"
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def _better(change: Interval) -> str:
+    """A change that is not zero, with its interval turned so that more of it is a larger number."""
+    sign = 1 if change.value > 0 else -1
+    low, high = sorted((100 * sign * change.low, 100 * sign * change.high))
+    return (
+        f"{'better' if sign > 0 else 'worse'} by {100 * abs(change.value):.1f} points [{low:.1f}, {high:.1f}]"
+    )
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3g}"
+
+
+def _code(name: str) -> str:
+    """A name as code; one that could end the code, the cell or the line is spelt in entities."""
+    if re.fullmatch(r"[\w.\-+/()=]([\w.\-+/()= ]*[\w.\-+/()=])?", name):
+        return f"`{name}`"
+    return "<code>" + re.sub(r"[^\w .-]|_", lambda found: f"&#{ord(found[0])};", _printable(name)) + "</code>"
+
+
+def _printable(name: str) -> str:
+    """A name without line breaks and terminal codes."""
+    return "".join(character if character.isprintable() else "?" for character in name)

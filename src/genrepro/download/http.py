@@ -1,0 +1,228 @@
+"""One file from one URL, however often the connection breaks.
+
+After a broken connection, and in the next process after this one was killed, it asks for the rest with
+``Range`` and ``If-Range`` (RFC 9110, sections 13.1.5 and 14.2), so that a file which changed meanwhile comes
+whole and never as two halves of different versions.
+"""
+
+import random
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from io import FileIO
+from typing import TYPE_CHECKING
+
+from genrepro.download import disk
+from genrepro.download.partials import Partial
+
+if TYPE_CHECKING:
+    from requests import Response
+
+CHUNK = 1 << 17  # bytes: small enough for a lively progress on a slow line, large enough for a fast one
+CONNECT_TIMEOUT = 15.0  # seconds
+READ_TIMEOUT = 60.0  # seconds without a byte: archives that lie on tape take their time
+ATTEMPTS = 5  # in a row without a new byte; as long as some arrive it goes on
+BACKOFF = 0.5  # seconds before the first repetition, doubled with each failure
+LONGEST_WAIT = 60.0  # seconds; a server that asks for more is left for the next mirror
+
+_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses that may be gone a moment later
+
+
+class Refused(Exception):  # noqa: N818 - a finding about a mirror, not yet an error
+    """Why a URL does not give the file: the end of a sentence that begins with the URL."""
+
+
+class _Broken(Exception):  # noqa: N818 - a reason to try again
+    """A failure that may be gone at the next attempt."""
+
+    def __init__(self, reason: str, *, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait  # seconds that the server asks for
+
+
+def receive(url: str, partial: Partial, *, num_bytes: int | None, name: str) -> None:
+    """Bring ``partial`` to the whole file.
+
+    Parameters
+    ----------
+    num_bytes : int or None
+        How many bytes the file is known to have.
+    name : str
+        What the progress is labelled with.
+
+    Raises
+    ------
+    Refused
+        If the URL gives something else, or nothing new in ``ATTEMPTS`` attempts in a row.
+    GenreproError
+        If the disk has no room or cannot be written.
+    """
+    if num_bytes is not None and partial.total not in (None, num_bytes):
+        partial.discard()
+    most, failures = partial.size, 0
+    while True:
+        try:
+            _attempt(url, partial, num_bytes=num_bytes, name=name)
+            return
+        except _Broken as broken:
+            failures = 0 if partial.size > most else failures + 1
+            most = max(most, partial.size)
+            if partial.validator is None:
+                partial.discard()
+            if failures >= ATTEMPTS:
+                raise Refused(str(broken)) from broken
+            time.sleep(max(broken.wait, pause(failures)))
+
+
+def pause(failures: int) -> float:
+    """Seconds before the next attempt: doubled with each failure; drawn, so that many come one by one."""
+    return random.uniform(0.5, 1.0) * min(LONGEST_WAIT, BACKOFF * 2**failures)
+
+
+def asked_wait(retry_after: str | None, *, now: datetime | None = None) -> float:
+    """Seconds that a ``Retry-After`` header asks for, as seconds or as a date; 0 for none or nonsense."""
+    if retry_after is None:
+        return 0.0
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
+
+
+def is_html(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a web page: a login, an error, a consent form."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _attempt(url: str, partial: Partial, *, num_bytes: int | None, name: str) -> None:
+    import requests
+    import urllib3
+
+    if partial.size and partial.size == partial.total:
+        return  # the process before this one was killed between the last byte and the end
+    # identity: a server that compresses on the way would make a .gz within a .gz, or break the byte ranges.
+    headers = {"Accept-Encoding": "identity"}
+    if partial.size and partial.validator:
+        headers |= {"Range": f"bytes={partial.size}-", "If-Range": partial.validator}
+        partial.patched = True
+    try:
+        with requests.get(
+            url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
+        ) as response:
+            _take(response, partial, num_bytes=num_bytes, name=name)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise _Broken(_reason(error)) from error
+
+
+def _take(response: "Response", partial: Partial, *, num_bytes: int | None, name: str) -> None:
+    from tqdm import tqdm
+
+    _check_status(response, partial)
+    chunk = response.raw.read(CHUNK, decode_content=False)
+    if response.headers.get("Content-Type", "").lower().startswith("text/html") or (
+        response.status_code == 200 and is_html(chunk)
+    ):
+        raise Refused("gives a web page instead of the file")
+    if response.status_code == 200:
+        announced = _number(response.headers.get("Content-Length"))
+        if None not in (num_bytes, announced) and num_bytes != announced:
+            raise Refused(f"has {announced} bytes instead of {num_bytes}")
+        validator = _validator(response.headers)
+        if partial.size and validator == partial.validator:
+            validator = None  # it was asked for the rest and ignores Range: this cannot be continued either
+        partial.start(validator=validator, total=num_bytes or announced)
+    if partial.total is not None:
+        disk.require(partial.path.parent, partial.total - partial.size, what=name)
+    with disk.writing(partial.path):
+        file = FileIO(partial.path, "ab")
+    with (
+        file,
+        tqdm(
+            total=partial.total,
+            initial=partial.size,
+            desc=name,
+            unit="B",
+            unit_scale=True,
+            disable=None,
+        ) as bar,
+    ):
+        while chunk:
+            partial.append(file, chunk)
+            bar.update(len(chunk))
+            if partial.total is not None and partial.size > partial.total:
+                total = partial.total
+                partial.discard()
+                raise Refused(f"gives more than {total} bytes")
+            chunk = response.raw.read(CHUNK, decode_content=False)
+    if partial.total is not None and partial.size < partial.total:
+        raise _Broken(f"ends after {partial.size} of {partial.total} bytes")
+    if not partial.size:
+        partial.discard()
+        raise Refused("gives an empty file")
+
+
+def _check_status(response: "Response", partial: Partial) -> None:
+    """Return if the body is the file (200) or the rest that was asked for (206)."""
+    status = response.status_code
+    span = re.fullmatch(
+        r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "").strip().lower()
+    )
+    if status == 200:
+        return
+    if status == 206:
+        continues = span and _number(span[1]) == partial.size
+        same = span and _number(span[2]) in (None, partial.total)
+        validator = _validator(response.headers)
+        if partial.size and continues and same and validator in (None, partial.validator):
+            return
+        partial.discard()
+        raise _Broken("changes, or continues at another byte, while it is downloaded")
+    if status == 416:
+        size, total = partial.size, partial.total
+        partial.discard()
+        if span and _number(span[2]) == size and total is not None:
+            raise Refused(f"has {size} bytes instead of {total}")
+        raise _Broken(f"does not continue at byte {size}")
+    said = f"answers {status} {response.reason or ''}".rstrip()
+    if status not in _AGAIN:
+        raise Refused(said)
+    wait = asked_wait(response.headers.get("Retry-After"))
+    if wait > LONGEST_WAIT:
+        raise Refused(f"{said} and asks to wait {wait:.0f} s")
+    raise _Broken(said, wait=wait)
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    etag = headers.get("ETag", "")
+    # A weak ETag (W/"...") stands for equal meaning, not for equal bytes: RFC 9110 bars it from If-Range.
+    return etag if etag.startswith('"') else headers.get("Last-Modified")
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def _reason(error: Exception) -> str:
+    """What happened, in words: the libraries' own messages are nested representations of objects."""
+    from urllib3 import exceptions
+
+    causes = [error, *error.args]
+    causes += [getattr(cause, "reason", None) for cause in causes]
+    words = {
+        exceptions.NameResolutionError: "names a host that is not found (is there a network?)",
+        exceptions.NewConnectionError: "cannot be reached (is there a network?)",
+        exceptions.ConnectTimeoutError: f"does not answer within {CONNECT_TIMEOUT:g} s",
+        exceptions.ReadTimeoutError: f"sends nothing for {READ_TIMEOUT:g} s",
+        exceptions.SSLError: "has no certificate that is trusted here",
+        exceptions.ProxyError: "cannot be reached through the proxy",
+    }
+    for kind, text in words.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return text
+    return f"breaks off the connection ({type(error).__name__})"

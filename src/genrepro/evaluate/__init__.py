@@ -1,0 +1,10 @@
+"""Stage evaluate: from a trained model to its scores, each with what it is worth.
+
+In: model, features, the test side of the split. Out: metrics/test.json, per_genre.csv, predictions.csv.
+Read `scores` (the votes and their scores), `intervals` (how sure).
+"""
+
+from genrepro.evaluate.intervals import newcombe, wilson
+from genrepro.evaluate.scores import Scores, run
+
+__all__ = ["Scores", "newcombe", "run", "wilson"]

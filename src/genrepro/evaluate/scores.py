@@ -1,0 +1,220 @@
+"""Scores of voted predictions on the test tracks, each with what it is worth.
+
+An interval, or its sample size.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import rounded
+from genrepro.base.params import Evaluate
+from genrepro.evaluate.intervals import wilson
+from genrepro.models.shared.inputs import Features
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The three tables of the evaluate stage."""
+
+    test: dict[str, Any]
+    """metrics/test.json, without ``leaky``."""
+    per_genre: pd.DataFrame
+    """metrics/per_genre.csv."""
+    predictions: pd.DataFrame
+    """metrics/predictions.csv."""
+
+
+def run(
+    model: "nn.Module",
+    description: dict[str, Any],
+    features: Features,
+    split: pd.DataFrame,
+    *,
+    params: Evaluate,
+) -> Scores:
+    """Let a trained model's segments vote on the test side of ``split``, and score the votes.
+
+    Raises
+    ------
+    GenreproError
+        If the model was trained on other features than these.
+    """
+    from genrepro.base import devices
+    from genrepro.models.shared import batches
+    from genrepro.models.shared.voting import segment_probabilities, vote
+
+    if description["data"]["features_sha256"] != features.description["sha256"]:
+        raise GenreproError("evaluate: the model was trained on other features than these: run `dvc repro`.")
+    device = devices.device()
+    model = model.to(device)
+    cutter = batches.Cutter(features.frames, device=device, embedded=features.embedded)
+
+    def votes(side: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        voters = batches.of_vote(features, split, cutter, side=side)
+        label = np.zeros(len(voters.spans.track_ids), dtype=np.int64)
+        label[voters.track] = voters.label
+        probabilities = segment_probabilities(model, voters)
+        return vote(probabilities, voters.track, how=voting), label, voters.spans.track_ids
+
+    voting = description["segments"]["voting"]
+    probabilities, label, track_ids = votes("test")
+    if params.temperature == "validation":
+        probabilities = tempered(probabilities, temperature(*votes("validation")[:2]))
+    # What one segment as short as those of training is worth.
+    short = batches.of_vote(features, split, cutter, side="test", role="grid")
+    short_predicted = segment_probabilities(model, short).argmax(1)
+    return score(
+        probabilities,
+        track_ids=track_ids,
+        label=label,
+        genres=features.genres,
+        segment_accuracy=float((short_predicted == short.label).mean()),
+        params=params,
+    )
+
+
+def score(
+    probabilities: np.ndarray,
+    *,
+    track_ids: list[str],
+    label: np.ndarray,
+    genres: list[str],
+    segment_accuracy: float,
+    params: Evaluate,
+) -> Scores:
+    """Score track predictions.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(num_tracks, num_genres)]
+    track_ids : list of str
+        Sorted.
+    label : np.ndarray [shape=(num_tracks,), dtype=int]
+        True genre, as a position in ``genres``.
+    genres : list of str
+        Label order.
+    segment_accuracy : float
+        Of single segments as long as those of training.
+    params : Evaluate
+
+    Returns
+    -------
+    Scores
+        Accuracy has a Wilson interval over tracks; F1 is the mean over genres; log loss is natural; the
+        calibration error is the expected one of Guo et al. (ICML 2017), top label, equal-width bins.
+    """
+    from sklearn.metrics import f1_score, log_loss
+
+    predicted = probabilities.argmax(1)
+    positions = np.arange(len(genres))
+    correct = predicted == label
+    low, high = wilson(int(correct.sum()), len(label), confidence=params.confidence)
+    test = {
+        "accuracy": rounded(correct.mean()),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "segment_accuracy": rounded(segment_accuracy),
+        "macro_f1": rounded(f1_score(label, predicted, labels=positions, average="macro", zero_division=0)),
+        "log_loss": rounded(log_loss(label, probabilities, labels=positions)),
+        "calibration_error": rounded(
+            calibration_error(probabilities.max(1), correct, num_bins=params.calibration_bins)
+        ),
+        "num_tracks": len(label),
+    }
+    names = np.array(genres)
+    predictions = pd.DataFrame({"track_id": track_ids, "genre": names[label], "predicted": names[predicted]})
+    for position, genre in enumerate(genres):
+        predictions[genre] = [f"{value:.4f}" for value in probabilities[:, position]]
+    return Scores(
+        test=test, per_genre=_per_genre(label, predicted, genres, params=params), predictions=predictions
+    )
+
+
+def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
+    """The temperature at which the log loss is lowest (Guo et al., ICML 2017, section 4.2).
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(num_tracks, num_genres)]
+        Voted, of tracks that neither trained nor test.
+    label : np.ndarray [shape=(num_tracks,), dtype=int]
+
+    Returns
+    -------
+    float
+        From 0.05 to 20; above 1 the model was too sure.
+    """
+    from scipy.optimize import minimize_scalar
+    from sklearn.metrics import log_loss
+
+    positions = np.arange(probabilities.shape[1])
+
+    def loss(exponent: float) -> float:
+        return log_loss(label, tempered(probabilities, np.exp(exponent)), labels=positions)
+
+    limit = np.log(20)
+    return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
+
+
+def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities whose logarithms are divided by ``temperature``, summing to 1 again; ranks stay."""
+    from scipy.special import softmax
+
+    return softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature, axis=1)
+
+
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, *, num_bins: int) -> float:
+    """Expected calibration error: mean distance of confidence and accuracy over equal-width bins.
+
+    Parameters
+    ----------
+    confidence : np.ndarray [shape=(num_tracks,)]
+        Probability of the predicted genre.
+    correct : np.ndarray [shape=(num_tracks,), dtype=bool]
+    num_bins : int
+    """
+    # scikit-learn's bins; torchmetrics, which a test compares with, takes five seconds to import.
+    from sklearn.calibration import calibration_curve
+
+    accuracy, mean_confidence = calibration_curve(correct, confidence, n_bins=num_bins)
+    counts = np.bincount(
+        np.searchsorted(np.linspace(0, 1, num_bins + 1)[1:-1], confidence), minlength=num_bins
+    )
+    return float(np.abs(accuracy - mean_confidence) @ counts[counts > 0] / len(confidence))
+
+
+def _per_genre(
+    label: np.ndarray, predicted: np.ndarray, genres: list[str], *, params: Evaluate
+) -> pd.DataFrame:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    precision, recall, f1, support = precision_recall_fscore_support(
+        label, predicted, labels=np.arange(len(genres)), zero_division=0
+    )
+    rows = []
+    for position, genre in enumerate(genres):
+        num_tracks = int(support[position])
+        low, high = (
+            wilson(round(recall[position] * num_tracks), num_tracks, confidence=params.confidence)
+            if num_tracks
+            else (0.0, 1.0)
+        )
+        rows.append(
+            {
+                "genre": genre,
+                "num_tracks": num_tracks,
+                "accuracy": rounded(recall[position]),
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "precision": rounded(precision[position]),
+                "f1": rounded(f1[position]),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,106 @@
+"""Which instructions and how many threads the arithmetic uses, so that the same inputs give the same bytes.
+
+Two things change the last bits of a result without changing the code: the instruction set that a library
+picks at run time (NumPy, ATen, oneDNN, MKL and OpenBLAS each dispatch on the processor), and the number of
+threads that share a sum. `pin` fixes both to what every x86-64 processor since Haswell (2013) and Zen (2017)
+has. It must run before numpy or torch is imported, which is why it imports neither.
+
+Set ``GENREPRO_NATIVE=1`` to let every library choose for itself: faster on wide processors, no longer the
+same bytes. What holds and what does not is written down in docs/ARCHITECTURE.md.
+"""
+
+import ctypes
+import os
+import sys
+
+# Of one training or evaluation: a constant, since sums depend on it, and every machine has two.
+NUM_THREADS = 2
+
+_PINNED = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "DNNL_MAX_CPU_ISA": "AVX2",
+    # MKL has its own branch for each vendor; COMPATIBLE is the one that Intel and AMD share.
+    "MKL_CBWR": "COMPATIBLE",
+    "OPENBLAS_CORETYPE": "Haswell",
+    # NumPy 2.4's names for everything above AVX2 and FMA3; a name that the processor lacks is ignored.
+    "NPY_DISABLE_CPU_FEATURES": (
+        "AVX512F AVX512CD AVX512_KNL AVX512_KNM AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
+    ),
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # what torch's deterministic mode asks of cuBLAS
+    # Parallel work is split over processes, one numerical thread each; torch's own count is set by use_torch.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    # Threads that wait spin by default: two trainings on two processors then take six times as long as one.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Read by processes that start after `pin`; `_keep_memory` says why.
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+_MALLOPT = {
+    "MALLOC_TRIM_THRESHOLD_": -1,
+    "MALLOC_TOP_PAD_": -2,
+    "MALLOC_MMAP_THRESHOLD_": -3,
+}  # malloc.h's names
+
+
+def pin() -> None:
+    """Fix instruction sets and thread counts through the environment, before numpy and torch are imported.
+
+    What the environment says already is replaced: clusters often set OMP_NUM_THREADS for everybody.
+    """
+    if os.environ.get("GENREPRO_NATIVE") == "1":
+        return
+    os.environ.update(_PINNED)
+    _keep_memory()
+
+
+def pinned() -> bool:
+    """Whether this process computes as `pin` asks; for a worker that something else has started."""
+    return all(os.environ.get(name) == value for name, value in _PINNED.items())
+
+
+def _keep_memory() -> None:
+    """Let glibc keep the memory of large arrays; no number depends on it.
+
+    By default it hands each one back to the system and asks for the next page by page: a training on two
+    processors took 100 000 page faults a second, a sixth of its time.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        for name, option in _MALLOPT.items():
+            mallopt(option, int(_PINNED[name]))
+
+
+def use_torch(seed: int) -> None:
+    """Make torch deterministic: kernels, thread count and the global generator (weights, dropout)."""
+    import torch
+
+    if os.environ.get("GENREPRO_NATIVE") != "1":
+        torch.set_num_threads(NUM_THREADS)
+    # The same switch as use_deterministic_algorithms(True), which also imports the compiler: 1.4 s a stage.
+    torch.set_deterministic_debug_mode("error")
+    # It also has every new tensor filled before something else is written there: a debugging aid.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.manual_seed(seed)
+
+
+def num_workers() -> int:
+    """Processes for parallel stages: ``GENREPRO_WORKERS``, or every processor this process may use."""
+    wanted = os.environ.get("GENREPRO_WORKERS", "")
+    if wanted.isdecimal():
+        return max(1, int(wanted))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS has no affinity
+
+
+# For a shell that starts a cluster's workers: eval "$(python -m genrepro.exact.numerics)"
+if __name__ == "__main__":
+    print("\n".join(f"export {name}='{value}'" for name, value in _PINNED.items()))

@@ -1,0 +1,272 @@
+"""experiments.yaml: what was published and what was left open, each as overrides of params.yaml with a name.
+
+An experiment lists recipes and overrides; together with params.yaml they are its parameters, checked on load
+as a stage would check them. An entry that varies a key stands for as many experiments. A question lists pairs
+of experiments, whose difference is an answer.
+"""
+
+import copy
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from genrepro.base import sections
+from genrepro.base.errors import GenreproError
+from genrepro.base.params import Params
+from genrepro.base.sections import build
+from genrepro.sweep import grid
+from genrepro.sweep.grid import Grid
+
+PATH = Path("experiments.yaml")
+# It becomes a part of a git reference and a file's name.
+_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_WEIGHTS = {"imagenet": "ImageNet's weights", "audioset": "AudioSet's weights"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A figure as it was printed."""
+
+    accuracy: float
+    num_correct: int | None = None
+    """Test tracks that were right."""
+    num_tracks: int | None = None
+    """Test tracks; None: nobody says how many."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.accuracy <= 1:
+            raise GenreproError(f"published.accuracy = {self.accuracy:g} must lie in 0 .. 1.")
+        if self.num_tracks is None and self.num_correct is None:
+            return
+        if self.num_tracks is None or self.num_correct is None:
+            raise GenreproError("published needs both of num_correct and num_tracks, or neither.")
+        if not 0 <= self.num_correct <= self.num_tracks or not self.num_tracks:
+            raise GenreproError(
+                "published.num_correct must be at most published.num_tracks, and that above 0."
+            )
+        if abs(self.num_correct / self.num_tracks - self.accuracy) > 5e-4:
+            raise GenreproError(
+                f"published.accuracy = {self.accuracy:g} is not {self.num_correct} of {self.num_tracks}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An entry of experiments.yaml as it is written there."""
+
+    group: str
+    """Part of docs/RESULTS.md."""
+    title: str
+    """What is measured."""
+    source: str
+    """Who published it, or who asks."""
+    recipes: tuple[str, ...]
+    """Taken in their order."""
+    seeds: tuple[int, ...]
+    """A run each."""
+    overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Dotted keys of params.yaml; they go before those of the recipes."""
+    vary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """One key and the list of its values."""
+    sweep: dict[str, Any] | None = None
+    """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml: each run is a whole sweep."""
+    published: Published | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What somebody asks, and which experiments answer it."""
+
+    asks: str
+    pairs: tuple[tuple[str, ...], ...]
+    """Names of two experiments each: what the second gives less what the first gives is an answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """All of experiments.yaml."""
+
+    recipes: dict[str, Any]
+    experiments: dict[str, Any]
+    questions: tuple[Question, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """A named experiment with all that it asks for."""
+
+    name: str
+    group: str
+    title: str
+    source: str
+    seeds: tuple[int, ...]
+    overrides: dict[str, Any]
+    """Of recipes, entry and variation together."""
+    published: Published | None
+    params: Params
+    """With the overrides, and the seed of params.yaml."""
+    sweep: Grid | None = None
+    """Where a run is a sweep; its cells have the run's seed."""
+
+    def run_name(self, seed: int) -> str:
+        """What DVC calls the run of one seed."""
+        return f"{self.name}-s{seed}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What must be brought from outside: data sets and weights."""
+        found = [] if self.params.dataset == "synthetic" else [self.params.dataset]
+        weights = self.params.architecture().get("weights", "none")
+        found += [] if weights == "none" else [_WEIGHTS.get(weights, weights)]
+        return tuple(found)
+
+
+def load(path: Path = PATH, params_path: Path = Path("params.yaml")) -> dict[str, Experiment]:
+    """Every experiment by its name, in the order of the file.
+
+    Raises
+    ------
+    GenreproError
+        At the first thing that is wrong: an unknown key or recipe, an override that params.yaml does not
+        know, a value that the stages would refuse.
+    """
+    values = sections.read(params_path)
+    build(Params, values, name=str(params_path), prefix="")
+    file = build(File, sections.read(path), name=str(path), prefix="")
+    found: dict[str, Experiment] = {}
+    for name, content in file.experiments.items():
+        try:
+            for experiment in _expand(name, content, file.recipes, values):
+                if experiment.name in found:
+                    raise GenreproError(f"{experiment.name} occurs twice.")
+                found[experiment.name] = experiment
+        except GenreproError as error:
+            raise GenreproError(f"{path}: {name}: {str(error).removeprefix('params.yaml: ')}") from error
+    return found
+
+
+def questions(known: Mapping[str, Experiment], path: Path = PATH) -> tuple[Question, ...]:
+    """What the file asks, in its order; GenreproError if a pair is none, or names what ``known`` lacks."""
+    found: File = build(File, sections.read(path), name=str(path), prefix="")
+    for question in found.questions:
+        for pair in question.pairs:
+            if len(pair) != 2 or [chosen.name for chosen in select(known, pair)] != list(pair):
+                raise GenreproError(f"{path}: {question.asks}: {list(pair)} must name two experiments.")
+    return found.questions
+
+
+def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[Experiment]:
+    """Those that names or patterns (``images-*``) mean, each once; GenreproError if one means none."""
+    found: dict[str, Experiment] = {}
+    for name in names:
+        matching = [known for known in experiments if fnmatchcase(known, name)]
+        if not matching:
+            near = difflib.get_close_matches(name, experiments, n=3)
+            hint = f"near it are {', '.join(near)}" if near else "`genrepro experiment list` names them"
+            if (run := re.fullmatch(r"(.+)-s(\d+)", name)) and run[1] in experiments:
+                hint = f"it is a run of {run[1]}: --seed {run[2]} runs it alone"
+            raise GenreproError(f"there is no experiment {name!r} in {PATH}; {hint}.")
+        found |= {known: experiments[known] for known in matching}
+    return list(found.values())
+
+
+def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """params.yaml's plain values with dotted keys replaced; GenreproError if it has no such key."""
+    changed = copy.deepcopy(dict(values))
+    for dotted, value in overrides.items():
+        *above, key = dotted.split(".")
+        place: Any = changed
+        for section in above:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or key not in place or isinstance(place[key], dict):
+            raise GenreproError(f"params.yaml has no parameter {dotted}.")
+        place[key] = value
+    return changed
+
+
+def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
+    """What decides the result but the seed, as dotted keys: data, split, the selected model, training.
+
+    Left out are other models' sections, where the data lies, how many pictures are drawn, and of a sweep what
+    its grid decides.
+    """
+    used = ["mel", "segments", "audit", "split", "train", "evaluate", config.model]
+    used += ["head"] if "head" in config.architecture() else []
+    used += ["synthetic"] if config.dataset == "synthetic" else []
+    flat: dict[str, Any] = {"dataset": config.dataset, "model": config.model}
+    for section in used:
+        for key, value in config.section(section).items():
+            flat[f"{section}.{key}"] = list(value) if isinstance(value, tuple) else value
+    del flat["mel.png_per_genre"]
+    if sweep is not None:
+        for key in ("lr", "weight_decay"):
+            flat[f"train.{key}"] = list(
+                dict.fromkeys(getattr(cell, key) for cell in grid.cells(sweep, config))
+            )
+    return flat
+
+
+def _expand(
+    name: str, content: Any, recipes: Mapping[str, Any], values: Mapping[str, Any]
+) -> list[Experiment]:
+    entry: Entry = build(Entry, content, name="the entry", prefix="")
+    if not entry.seeds or len(set(entry.seeds)) < len(entry.seeds) or min(entry.seeds) < 0:
+        raise GenreproError(f"seeds = {list(entry.seeds)} must be different whole numbers from 0 on.")
+    common: dict[str, Any] = {}
+    for given in entry.recipes:
+        if given not in recipes:
+            raise GenreproError(f"unknown recipe {given}; known are {', '.join(recipes)}.")
+        if not isinstance(recipes[given], dict):
+            raise GenreproError(f"the recipe {given} must be a mapping of keys to values.")
+        common |= recipes[given]
+    common |= entry.overrides
+    if not entry.vary:
+        return [_experiment(name, entry, common, values)]
+    ((key, options), *others) = entry.vary.items()
+    if others or not isinstance(options, list) or not options:
+        raise GenreproError("vary must name one key and list its values.")
+    if entry.published:
+        raise GenreproError("an entry that varies a key has no published figure: write one entry for each.")
+    word = key.rpartition(".")[2].replace("_", " ")
+    return [
+        _experiment(
+            f"{name}-{option}".replace("_", "-"),
+            dataclasses.replace(entry, title=f"{entry.title}; {word} {option}"),
+            common | {key: option},
+            values,
+        )
+        for option in options
+    ]
+
+
+def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapping[str, Any]) -> Experiment:
+    if not _NAME.fullmatch(name):
+        raise GenreproError(f"{name!r} is no name: use lower-case letters, digits and hyphens between them.")
+    for key in {"seed", "source"} & set(overrides):
+        raise GenreproError(f"{key} is no override: seeds have a key of their own, and data lies elsewhere.")
+    config = build(Params, overridden(values, overrides), name="params.yaml", prefix="")
+    return Experiment(
+        name=name,
+        group=entry.group,
+        title=entry.title,
+        source=entry.source,
+        seeds=entry.seeds,
+        overrides=overrides,
+        published=entry.published,
+        params=config,
+        sweep=None if entry.sweep is None else _grid(entry.sweep, config),
+    )
+
+
+def _grid(values: Mapping[str, Any], config: Params) -> Grid:
+    found = grid.parse({"sweep": {"seed": [config.seed], "report": "none", **values}}, name="the entry")
+    grid.cells(found, config, name="the entry")
+    for key in ("lr", "weight_decay"):
+        if not isinstance(getattr(found, key), grid.Range):  # DVC puts no list in a mapping's place
+            raise GenreproError(f"sweep.{key} must be first, last and step.")
+    return found

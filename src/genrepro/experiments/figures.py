@@ -1,0 +1,132 @@
+"""docs/figures/: the pictures beside docs/RESULTS.md, from what is recorded and what DVC has in this clone.
+
+A family is experiments that differ in `split.train_share` alone. Its figure needs records, which are in git;
+learning curves need the runs themselves, which DVC keeps as commits of one clone.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from genrepro.base.errors import GenreproError
+from genrepro.compare import revisions
+from genrepro.experiments import entries, records
+from genrepro.experiments.entries import Experiment
+from genrepro.experiments.records import Record, Run
+from genrepro.figures import plotting, seeds
+from genrepro.figures.plotting import save
+from genrepro.figures.seeds import Point
+
+_SHARE = "split.train_share"
+_LEAST = 3  # shares: two make a line and no curve
+_CURVES = "metrics/curves.csv"
+
+
+def write(
+    known: Mapping[str, Experiment], recorded: Mapping[str, Record], *, folder: Path
+) -> tuple[list[Path], str]:
+    """Draw ``samples-<dataset>-<strategy>.png`` and ``curves-<experiment>.png``, as many as can be.
+
+    Returns
+    -------
+    written : list of Path
+    missing : str
+        A sentence on what could not be drawn, empty if nothing.
+    """
+    written, short = _samples(known, recorded, folder)
+    drawn, without, refused = _learning_curves(known, folder)
+    missing = []
+    if short:
+        missing.append(f"accuracy by samples of {', '.join(short)}, with fewer than {_LEAST} recorded shares")
+    if without:
+        missing.append(f"curves of {without} experiments, of which DVC has no run in this clone")
+    if refused:
+        missing.append(f"{refused} runs, which have other parameters than their entry or no sound {_CURVES}")
+    return written + drawn, f"not drawn: {'; '.join(missing)}." if missing else ""
+
+
+def families(known: Mapping[str, Experiment]) -> dict[str, list[Experiment]]:
+    """Experiments on shares of one training set, with that on all of it if there is one; by common name."""
+    found: dict[str, list[Experiment]] = defaultdict(list)
+    whole: dict[str, list[Experiment]] = {}
+    for experiment in known.values():
+        recipe = str(entries.recipe(experiment.params) | {_SHARE: 1.0})
+        if experiment.params.split.train_share < 1:
+            found[recipe].append(experiment)
+        else:
+            whole.setdefault(recipe, [experiment])
+    return {
+        members[0].name.rpartition("-")[0]: members + whole.get(recipe, [])
+        for recipe, members in found.items()
+    }
+
+
+def _samples(
+    known: Mapping[str, Experiment], recorded: Mapping[str, Record], folder: Path
+) -> tuple[list[Path], list[str]]:
+    """A figure for each data set and split, a line a family; the families that have too few shares."""
+    lines: dict[tuple[str, str], dict[str, list[Point]]] = defaultdict(dict)
+    leaky, short = set(), []
+    for name, members in families(known).items():
+        runs = [found for member in members if (found := _runs(member, recorded.get(member.name)))]
+        params = members[0].params
+        place: tuple[str, str] = (params.dataset, params.split.strategy)
+        if len(runs) < _LEAST:
+            short.append(name)
+            continue
+        lines[place][f"{params.model}: {name}"] = [_point(share) for share in runs]
+        leaky |= {place for share in runs for run in share if run.leaky}
+    written = []
+    for (dataset, strategy), points in lines.items():
+        about = f"{dataset}, split {strategy}{', which leaks' if (dataset, strategy) in leaky else ''}."
+        written.append(folder / f"samples-{dataset}-{strategy}.png".replace("_", "-"))
+        save(seeds.accuracy_by_samples(points, about=about), written[-1], dpi=plotting.DPI)
+    return written, short
+
+
+def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[list[Path], int, int]:
+    """A figure for each experiment of which DVC has a run; how many have none; how many runs are unfit."""
+    written, without, refused = [], 0, 0
+    for experiment in known.values():
+        commits = dict(records.commits(experiment))
+        without += not commits
+        runs = []
+        for seed, commit in commits.items():
+            try:
+                runs.append(_curves(commit, experiment, seed))
+            except GenreproError:
+                refused += 1
+        if runs:
+            config = experiment.params
+            about = f"{experiment.name}: {config.model} on {config.dataset}, split {config.split.strategy}."
+            written.append(folder / f"curves-{experiment.name}.png")
+            save(seeds.learning_curves(runs, about=about), written[-1], dpi=plotting.DPI)
+    return written, without, refused
+
+
+def _runs(experiment: Experiment, record: Record | None) -> list[Run]:
+    """The recorded runs of an experiment that count: none if they had other parameters."""
+    if record is None or records.changes(record.params, experiment):
+        return []
+    return [run for run in record.runs if run.seed in experiment.seeds]
+
+
+def _point(runs: Sequence[Run]) -> Point:
+    return Point(
+        num_train=tuple(run.num_train for run in runs),
+        accuracy=tuple(run.accuracy for run in runs),
+        num_tracks=min(run.num_tracks for run in runs),
+    )
+
+
+def _curves(commit: str, experiment: Experiment, seed: int) -> pd.DataFrame:
+    """The curves of a run of DVC's; GenreproError if it is not this experiment's, or has none."""
+    records.check(commit, experiment, seed)
+    try:
+        table = pd.read_csv(io.BytesIO(revisions.content(commit, _CURVES) or b""))
+        return table[seeds.COLUMNS].astype(float).astype({"epoch": int})
+    except (ValueError, KeyError) as error:  # pandas's own errors are of the first kind
+        raise GenreproError(f"has no sound {_CURVES}.") from error

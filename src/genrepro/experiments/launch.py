@@ -1,0 +1,175 @@
+"""Named experiments as runs of `dvc exp run`, one a seed, each in a clone of its own.
+
+In the workspace one run would leave its parameters behind for the next. So what is not queued runs with
+``--temp``, and a params.yaml that differs from the last commit, of which every run would inherit, is refused.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genrepro import datasets
+from genrepro.base import sections
+from genrepro.base.errors import GenreproError
+from genrepro.compare import revisions
+from genrepro.experiments import entries, records
+from genrepro.experiments.entries import Experiment
+from genrepro.experiments.records import Record, changes
+from genrepro.sweep import grid
+from genrepro.sweep.grid import Grid
+
+_BARE = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
+
+
+def commands(
+    chosen: Iterable[Experiment],
+    *,
+    queue: bool,
+    seeds: Sequence[int] = (),
+    extra: Sequence[str] = (),
+    data: Path | None = None,
+    again: bool = False,
+) -> Iterator[tuple[str, list[str]]]:
+    """Name and arguments of every run, `dvc` first.
+
+    Parameters
+    ----------
+    chosen : iterable of Experiment
+    queue : bool
+        Put into DVC's queue instead of run at once.
+    seeds : sequence of int
+        Only these of each experiment's; empty: all.
+    extra : sequence of str
+        Further ``key=value``, as ``-S`` takes them; they go before an experiment's own.
+    data : Path, optional
+        Folder in which data sets lie under their names: one that is there is the run's ``source``.
+    again : bool
+        Run every stage, and replace a run of that name.
+
+    Raises
+    ------
+    GenreproError
+        If data is needed that nobody has named, or if ``extra`` is not of parameters.
+    """
+    given = _extra(extra)
+    for experiment in chosen:
+        overrides = {key: _text(value) for key, value in experiment.overrides.items()}
+        source = _source(experiment, given, data)
+        overrides |= {} if source is None else {"source": _text(source)}
+        for seed in [seed for seed in experiment.seeds if not seeds or seed in seeds]:
+            settings = overrides | {"seed": str(seed)} | given
+            name = experiment.run_name(seed)
+            command = ["dvc", "exp", "run", "--queue" if queue else "--temp", "--name", name]
+            command += ["--force"] if again else []
+            if experiment.sweep is not None:
+                command.append("sweeps/dvc.yaml")
+                settings |= _of_sweep(experiment.sweep, seed)
+            for key, value in settings.items():
+                command += ["--set-param", f"{key}={value}"]
+            yield name, command
+
+
+def run(command: Sequence[str]) -> bool:
+    """Run one of `commands` with this environment's DVC, which prints; whether it succeeded."""
+    python = Path(sys.executable)
+    # A stage's command is `python -m ...`, which must be this one where the environment is not activated.
+    path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    done = subprocess.run([python, "-m", *command], env=os.environ | {"PATH": path}, check=False)
+    return done.returncode == 0
+
+
+def check_workspace() -> None:
+    """Raise GenreproError where params.yaml is not what the last commit says."""
+    committed = revisions.content("HEAD", "params.yaml") if revisions.head() else None
+    if committed is None:
+        raise GenreproError("params.yaml is in no commit here: run from the root of the git repository.")
+    if sections.parse(committed, name="params.yaml") != sections.read(Path("params.yaml")):
+        raise GenreproError(
+            "params.yaml is not as committed, and every experiment would inherit that: commit it, or undo it "
+            "with `git restore params.yaml`."
+        )
+
+
+def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[str, str]:
+    """The runs that need no other: their names, and where each is, in words.
+
+    Parameters
+    ----------
+    chosen : iterable of Experiment
+    found : mapping
+        Records of `records.read`; those of other parameters than an experiment's do not count.
+    """
+    head, queued = revisions.head(), revisions.queued()
+    there = {}
+    for experiment in chosen:
+        record = found.get(experiment.name)
+        recorded = (
+            {run.seed for run in record.runs} if record and not changes(record.params, experiment) else ()
+        )
+        for seed in experiment.seeds:
+            name = experiment.run_name(seed)
+            if seed in recorded:
+                there[name] = f"is in {records.path(experiment.name)}"
+            elif head in revisions.experiments(name):
+                there[name] = "has run; `genrepro experiment collect` records it"
+            elif name in queued:
+                there[name] = "is in DVC's queue"
+    return there
+
+
+def _of_sweep(wanted: Grid, seed: int) -> dict[str, str]:
+    """The overrides of sweeps/params.yaml."""
+    values = {**dataclasses.asdict(wanted), "seed": [seed]}
+    return {
+        f"{grid.PATH.as_posix()}:sweep.{key}": json.dumps(values[key]).replace('"', "")
+        for key in ("lr", "weight_decay", "seed")
+    }
+
+
+def _extra(extra: Sequence[str]) -> dict[str, str]:
+    values = sections.read(Path("params.yaml"))
+    found = {}
+    for item in extra:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise GenreproError(f"{item!r} sets nothing: write key=value, as in -S train.lr=0.002.")
+        try:
+            entries.overridden(values, {key: value})
+        except GenreproError:
+            raise GenreproError(f"-S {item}: params.yaml has no parameter {key}.") from None
+        if key == "seed":
+            raise GenreproError("seeds are part of an experiment's name: choose some of them with --seed.")
+        found[key] = value
+    return found
+
+
+def _source(experiment: Experiment, given: Mapping[str, str], data: Path | None) -> str | None:
+    """Where the data lies: a folder's entry of that name, or None for what -S or the data set itself says."""
+    dataset = experiment.params.dataset
+    if dataset == "synthetic" or "source" in given:
+        return None
+    if data is not None and not data.is_dir():
+        raise GenreproError(f"--data {data} is no folder: name one that holds data sets under their names.")
+    if data is not None and (data / dataset).exists():
+        return str(data / dataset)
+    if not datasets.module(dataset).REMOTES and experiment.params.source == "auto":
+        raise GenreproError(
+            f"{experiment.name} needs {dataset}, which cannot be downloaded: name it with -S source=PATH, or "
+            f"with --data the folder in which it lies as {dataset}/."
+        )
+    return None
+
+
+def _text(value: Any) -> str:
+    """A value as DVC's `-S` reads it back (Hydra's grammar, in which a comma would be a choice)."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    # Between quotes only a quote is escaped, and backslashes before one.
+    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return value if _BARE.fullmatch(value) else f"'{quoted}'"

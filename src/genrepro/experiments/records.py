@@ -1,0 +1,248 @@
+"""What named experiments gave: one small JSON file each below metrics/experiments/, in git.
+
+DVC keeps an experiment as a commit of this clone alone. `collect` reads its figures there, and takes them
+only if it ran with the parameters that experiments.yaml asks for; the record keeps those parameters, so that
+a figure is never shown for an entry, or for defaults in params.yaml, that have changed since.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genrepro.base import sections
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import write_json
+from genrepro.base.params import Params
+from genrepro.base.sections import build
+from genrepro.compare import revisions
+from genrepro.experiments import entries
+from genrepro.experiments.entries import Experiment
+from genrepro.sweep import grid
+from genrepro.sweep.grid import Grid
+
+FOLDER = Path("metrics", "experiments")
+_TEST = ("accuracy", "accuracy_low", "accuracy_high", "segment_accuracy", "num_tracks", "leaky")
+_SPLIT = ("num_train", "num_validation", "num_test")
+_HASHES = ("split_sha256", "features_sha256")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Winner:
+    """The cell of a sweep that validation chose, by what the experiment's ``train.select`` names."""
+
+    lr: float
+    weight_decay: float
+    validation_loss: float
+    validation_accuracy: float
+    selection_optimism: float
+    """Validation minus test accuracy."""
+    num_cells: int
+    """It was chosen from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One seed's figures: of metrics/test.json, train.json and split.json, and the hashes of the data.
+
+    Of a sweep those of its winner, out of metrics/sweep.json.
+    """
+
+    seed: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    segment_accuracy: float | None
+    """None of a sweep."""
+    num_tracks: int
+    leaky: int
+    best_epoch: int
+    num_train: int
+    num_validation: int
+    num_test: int
+    split_sha256: str
+    features_sha256: str
+    winner: Winner | None = None
+    """Of a sweep."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One experiment's runs."""
+
+    params: dict[str, Any]
+    """What they ran with, as `entries.recipe` gives it."""
+    runs: tuple[Run, ...]
+    """By seed."""
+
+
+def path(name: str) -> Path:
+    """Where the record of an experiment lies."""
+    return FOLDER / f"{name}.json"
+
+
+def read(known: Mapping[str, Experiment]) -> dict[str, Record]:
+    """All records by the names of their experiments; GenreproError if one is broken or of no experiment."""
+    found = {}
+    for file in sorted(FOLDER.glob("*.json")):
+        if file.stem not in known:
+            raise GenreproError(
+                f"{file} is of no experiment in {entries.PATH}: remove it or restore the entry."
+            )
+        found[file.stem] = _read(file)
+    return found
+
+
+def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
+    """In which parameters runs differ from what the experiment now asks for: ``train.lr = 0.1, now 0.2``.
+
+    Only parameters known to both count: one that came later had no other value when they ran.
+    """
+    wanted = entries.recipe(experiment.params, experiment.sweep)
+    return [
+        f"{key} = {_plain(ran_with[key])}, now {_plain(value)}"
+        for key, value in wanted.items()
+        if key in ran_with and ran_with[key] != value
+    ]
+
+
+def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
+    """Bring the records of experiments up to date with what DVC has of them in this clone.
+
+    Seeds of which DVC has nothing keep their figures, unless these were measured with other parameters than
+    the new ones.
+
+    Returns
+    -------
+    taken : list of str
+        Names of the runs that were recorded or found recorded.
+    refused : list of str
+        A sentence for each run that was not.
+    """
+    taken, refused = [], []
+    for experiment in chosen:
+        found: dict[int, Run] = {}
+        for seed, commit in commits(experiment):
+            name = experiment.run_name(seed)
+            try:
+                found[seed] = _run(commit, experiment, seed)
+                taken.append(name)
+            except GenreproError as error:
+                refused.append(f"{name} ({commit[:8]}) {error}")
+        if found:
+            target = path(experiment.name)
+            old = _read(target) if target.exists() else None
+            if old and not changes(old.params, experiment):
+                found = {run.seed: run for run in old.runs if run.seed in experiment.seeds} | found
+            runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
+            recipe = entries.recipe(experiment.params, experiment.sweep)
+            write_json(target, {"params": recipe, "runs": runs})
+    return taken, refused
+
+
+def commits(experiment: Experiment) -> Iterator[tuple[int, str]]:
+    """Seed and commit of each of its runs that DVC has in this clone.
+
+    Of runs with one name, that of the commit that is checked out counts, or else the newest.
+    """
+    for seed in experiment.seeds:
+        found = revisions.experiments(experiment.run_name(seed))
+        if found:
+            yield seed, found.get(revisions.head()) or next(iter(found.values()))
+
+
+def check(commit: str, experiment: Experiment, seed: int) -> Params:
+    """What DVC's commit ran with.
+
+    Raises
+    ------
+    GenreproError
+        The rest of a sentence, if that is no run of this experiment and seed.
+    """
+    content = revisions.content(commit, "params.yaml")
+    if content is None:
+        raise GenreproError("is not recorded: it has no params.yaml.")
+    ran: Params = build(
+        Params, sections.parse(content, name="its params.yaml"), name="its params.yaml", prefix=""
+    )
+    if ran.seed != seed:
+        raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
+    swept = _grid(commit) if experiment.sweep is not None else None
+    if different := changes(entries.recipe(ran, swept), experiment):
+        raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {entries.PATH}.")
+    return ran
+
+
+def _read(file: Path) -> Record:
+    try:
+        values = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise GenreproError(f"{file} is no JSON: take it from git again.") from error
+    if not isinstance(values, dict) or not isinstance(values.get("runs"), list):
+        raise GenreproError(f"{file} is no record of an experiment: take it from git again.")
+    runs = tuple(build(Run, run, name=str(file), prefix="runs.") for run in values["runs"])
+    record: Record = build(Record, {**values, "runs": []}, name=str(file), prefix="")
+    return dataclasses.replace(record, runs=runs)
+
+
+def _run(commit: str, experiment: Experiment, seed: int) -> Run:
+    """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
+    ran = check(commit, experiment, seed)
+    split = _json(commit, "metrics/split.json")
+    values = {
+        "seed": seed,
+        **(_swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)),
+        **{key: split.get(key) for key in _SPLIT},
+    }
+    return build(Run, values, name="is not recorded", prefix="")
+
+
+def _trained(commit: str) -> dict[str, Any]:
+    test = _json(commit, "metrics/test.json")
+    train = _json(commit, "metrics/train.json")
+    data = _json(commit, "models/model.json").get("data", {})
+    return {
+        **{key: test.get(key) for key in _TEST},
+        "best_epoch": train.get("best_epoch"),
+        **{key: data.get(key) for key in _HASHES},
+    }
+
+
+def _swept(commit: str, *, by: str) -> dict[str, Any]:
+    summary = _json(commit, "metrics/sweep.json")
+    best = summary.get("by_loss" if by == "validation_loss" else "by_accuracy", {})
+    winner = {key: best.get(key) for key in ("lr", "weight_decay", "validation_loss", "validation_accuracy")}
+    return {
+        **{key: best.get(f"test_{key}") for key in ("accuracy", "accuracy_low", "accuracy_high")},
+        "segment_accuracy": None,
+        **{key: summary.get(key) for key in ("num_tracks", "leaky")},
+        "best_epoch": best.get("epoch"),
+        "winner": winner
+        | {"selection_optimism": best.get("selection_optimism"), "num_cells": summary.get("num_cells")},
+        **{key: summary.get(key) for key in _HASHES},
+    }
+
+
+def _grid(commit: str) -> Grid:
+    name = grid.PATH.as_posix()
+    content = revisions.content(commit, name)
+    if content is None:
+        raise GenreproError(f"is not recorded: it has no {name}.")
+    return grid.parse(sections.parse(content, name=f"its {name}"), name=f"its {name}")
+
+
+def _json(commit: str, name: str) -> dict[str, Any]:
+    content = revisions.content(commit, name)
+    try:
+        values = json.loads(content) if content is not None else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise GenreproError(f"is not recorded: it has no {name}.")
+    return values
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, str) else value

@@ -1,0 +1,5 @@
+"""Pictures of trainings and sweeps: tables in, matplotlib figures out.
+
+Read `plotting` (axes, colours, captions), `training` (one run), `seeds` (several runs), `averages` (a sweep's
+curves as tables), `epochs` (a sweep by epoch), `selection` (what its winner is worth).
+"""

@@ -1,0 +1,110 @@
+"""Several runs of one recipe as one picture: curves by epoch over seeds, accuracy by training tracks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from genrepro.evaluate.intervals import wilson_of_share
+from genrepro.figures import plotting
+from genrepro.figures.plotting import caption
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+COLUMNS = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+"""Of metrics/curves.csv."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """The runs of one share of the training tracks, a seed each."""
+
+    num_train: tuple[int, ...]
+    """Whole artists leave, so seeds with splits of their own differ a little."""
+    accuracy: tuple[float, ...]
+    num_tracks: int
+    """Test tracks of one run."""
+
+
+def learning_curves(runs: Sequence[pd.DataFrame], *, about: str = "") -> "Figure":
+    """Loss and accuracy by epoch, means over seeds with bands from the lowest to the highest.
+
+    Parameters
+    ----------
+    runs : sequence of pd.DataFrame
+        metrics/curves.csv of each seed. Where early stopping ended some before others, means end with the
+        first of them, since a mean over those that went on would jump.
+    about : str
+        Opens the caption.
+    """
+    lengths = [len(run) for run in runs]
+    together = pd.concat(runs).groupby("epoch").agg(["mean", "min", "max"]).iloc[: min(lengths)]
+    figure, axes = plotting.subplots(1, 2, figsize=(10, 4.2), sharex=True)
+    for axis, quantity in zip(axes.flat, ("loss", "accuracy"), strict=True):
+        for colour, side in (("C0", "train"), ("C1", "validation")):
+            rows = together[f"{side}_{quantity}"]
+            axis.plot(rows.index, rows["mean"], colour, label=side, marker="." if len(rows) == 1 else "")
+            if len(runs) > 1:
+                axis.fill_between(rows.index, rows["min"], rows["max"], color=colour, alpha=0.2, linewidth=0)
+        axis.set(xlabel="epoch", ylabel="cross entropy" if quantity == "loss" else "accuracy")
+    axes.flat[1].yaxis.set_major_formatter(plotting.percent())
+    plotting.whole_numbers(axes.flat[0])
+    handles, names = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
+    several = f"Means of {len(runs)} seeds, bands from the lowest to the highest."
+    stopped = f"Seeds ended after {min(lengths)} to {max(lengths)} epochs." if len(set(lengths)) > 1 else ""
+    caption(figure, plotting.sentences(about, several if len(runs) > 1 else "One seed.", stopped))
+    return figure
+
+
+def accuracy_by_samples(lines: Mapping[str, Sequence[Point]], *, about: str = "") -> "Figure":
+    """Test accuracy against the number of training tracks, a line a model: the AST report's figure 6.
+
+    Parameters
+    ----------
+    lines : mapping of str to sequence of Point
+        By name in the legend. Bands reach from the lowest to the highest seed, error bars are 95 % Wilson
+        intervals of the mean on the test tracks of one run.
+    about : str
+        Opens the caption.
+    """
+    figure, axes = plotting.subplots(1, 1, figsize=(7.5, 5))
+    axis = axes[0, 0]
+    for number, (name, points) in enumerate(lines.items()):
+        ordered = sorted(points, key=lambda point: np.mean(point.num_train))
+        across = [float(np.mean(point.num_train)) for point in ordered]
+        mean = [float(np.mean(point.accuracy)) for point in ordered]
+        ends = [wilson_of_share(value, point.num_tracks) for value, point in zip(mean, ordered, strict=True)]
+        bars = np.abs(np.array(ends).T - mean)  # one test set of that size; a band is that of its seeds
+        axis.errorbar(
+            across,
+            mean,
+            bars,
+            color=f"C{number}",
+            marker="o",
+            markersize=4,
+            capsize=2.5,
+            elinewidth=0.8,
+            label=name,
+        )
+        lowest, highest = ([end(point.accuracy) for point in ordered] for end in (min, max))
+        axis.fill_between(across, lowest, highest, color=f"C{number}", alpha=0.2, linewidth=0)
+    axis.set(xlabel="training tracks", ylabel="test accuracy")
+    axis.set_xlim(left=0)
+    axis.yaxis.set_major_formatter(plotting.percent())
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    tracks = {point.num_tracks for points in lines.values() for point in points}
+    seeds = {len(point.accuracy) for points in lines.values() for point in points}
+    dots = f"Dots: means of {_range(seeds)} seeds; bands: lowest to highest seed"
+    bars_are = f"bars: 95 % Wilson intervals of the mean, n = {_range(tracks)} test tracks."
+    caption(figure, plotting.sentences(about, f"{dots}; {bars_are}"))
+    return figure
+
+
+def _range(values: set[int]) -> str:
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,113 @@
+"""Where in the features folder the segments of a split lie: as whole tracks, pieces, or fixed segments."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genrepro.models.shared.inputs import Features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans:
+    """The stretches of one side of a split: whole tracks, pieces of tracks, or segments."""
+
+    first_frame: np.ndarray
+    """[shape=(num_spans,), dtype=int64] Row in `Features.frames`."""
+    num_frames: np.ndarray
+    """[shape=(num_spans,), dtype=int64]"""
+    label: np.ndarray
+    """[shape=(num_spans,), dtype=int64] Position in the label order."""
+    track: np.ndarray
+    """[shape=(num_spans,), dtype=int64] Position in ``track_ids``."""
+    track_ids: list[str]
+    """Sorted, unique."""
+
+
+def segment_frames(description: dict[str, Any], key: str = "duration") -> int:
+    """Frames in a segment of training (``duration``) or of the vote (``vote_duration``)."""
+    return max(1, round(description["segments"][key] * description["frame_rate"]))
+
+
+def spans(index: pd.DataFrame, split: pd.DataFrame, *, side: str, genres: list[str]) -> Spans:
+    """The stretches of ``side``, in the order of split.csv.
+
+    With a ``segment`` column each row is that piece of its track, of as many equal pieces as the split has.
+    """
+    chosen = split[split["split"] == side].merge(index, on="track_id", validate="many_to_one")
+    first = chosen["first_frame"].to_numpy(np.int64)
+    length = chosen["num_frames"].to_numpy(np.int64)
+    if "segment" in split:
+        piece, pieces = chosen["segment"].to_numpy(np.int64), int(split["segment"].max()) + 1
+        begin, end = length * piece // pieces, length * (piece + 1) // pieces
+        first, length = first + begin, np.maximum(end - begin, 1)
+    track_ids, track = np.unique(chosen["track_id"].to_numpy(str), return_inverse=True)
+    label = pd.Categorical(chosen["genre"], categories=genres).codes.astype(np.int64)
+    return Spans(first_frame=first, num_frames=length, label=label, track=track, track_ids=track_ids.tolist())
+
+
+def even(whole: Spans, *, segment_frames: int, num_segments: int) -> Spans:
+    """Evenly spaced segments of every span, overlapping where they must; each becomes a span.
+
+    Parameters
+    ----------
+    whole : Spans
+    segment_frames : int
+        Length of a segment; a span shorter than it is taken whole, as it is.
+    num_segments : int
+        Of each span; one with no room for so many different ones gives fewer.
+    """
+    width = np.minimum(whole.num_frames, segment_frames)
+    starts = [
+        np.unique(np.rint(np.linspace(0, room, num_segments)).astype(np.int64))
+        for room in whole.num_frames - width
+    ]
+    of = np.repeat(np.arange(len(starts)), [len(start) for start in starts])
+    return Spans(
+        first_frame=whole.first_frame[of] + np.concatenate(starts),
+        num_frames=width[of],
+        label=whole.label[of],
+        track=whole.track[of],
+        track_ids=whole.track_ids,
+    )
+
+
+def fixed_spans(packed: Features, split: pd.DataFrame, *, side: str, role: str) -> Spans:
+    """The fixed segments of one side of the split.
+
+    Parameters
+    ----------
+    packed : Features
+        Spectrograms, or embeddings that were made of these very segments.
+    split : DataFrame
+    side : str
+    role : str
+        ``vote``: those that vote on a track; ``grid``: as long as those of training.
+    """
+    if packed.embedded:
+        index = packed.index[packed.index["role"] == role].drop(columns="role")
+        on = ["track_id", "segment"] if "segment" in split else ["track_id"]
+        chosen = split.loc[split["split"] == side, on].merge(index, on=on)
+        track_ids, track = np.unique(chosen["track_id"].to_numpy(str), return_inverse=True)
+        return Spans(
+            first_frame=chosen["first_frame"].to_numpy(np.int64),
+            num_frames=np.ones(len(chosen), np.int64),
+            label=pd.Categorical(chosen["genre"], categories=packed.genres).codes.astype(np.int64),
+            track=track,
+            track_ids=track_ids.tolist(),
+        )
+    whole = spans(packed.index, split, side=side, genres=packed.genres)
+    return cut(whole, packed.description, role=role)
+
+
+def cut(whole: Spans, description: dict[str, Any], *, role: str) -> Spans:
+    """The ``grid`` or ``vote`` segments of spans of spectrograms, as features.json or model.json says."""
+    length, number = (
+        ("vote_duration", "num_segments") if role == "vote" else ("duration", "num_grid_segments")
+    )
+    return even(
+        whole,
+        segment_frames=segment_frames(description, length),
+        num_segments=description["segments"][number],
+    )

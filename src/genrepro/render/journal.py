@@ -1,0 +1,100 @@
+"""Rendered chunks that outlive a kill: files in a folder, each named by everything that determines its rows.
+
+A chunk's name is a hash of its tracks (their ids, paths, SHA-256 and faults), of the transform, of the code
+that renders them and of the libraries below it. Where a file of that name lies, those rows are done; whatever
+changes gives another name, so that nothing stale is ever found. Workers write the files themselves: no
+spectrogram passes through a pipe, and what a worker has finished stays even if the process that waits for it
+dies. A cluster's workers must therefore share the file system.
+"""
+
+import hashlib
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from genrepro.base import tables
+from genrepro.exact import numerics
+
+# A row of mel.parquet and what levels.parquet adds to it.
+ROWS = pa.schema([*tables.MEL, *(field for field in tables.LEVELS if field.name != "track_id")])
+
+# Modules that make a row, read as text: some of them import this one.
+_CODE = (
+    "base/tables.py",
+    "exact/numerics.py",
+    "render/journal.py",
+    "render/write.py",
+    "spectrogram/audio.py",
+    "spectrogram/mel.py",
+    "spectrogram/pictures.py",
+)
+_LIBRARIES = ("librosa", "matplotlib", "numpy", "pillow", "scipy", "soundfile", "soxr")
+
+
+@cache
+def identity() -> dict[str, str]:
+    """What determines a rendered row beside its file and parameters: code, libraries, arithmetic."""
+    import soundfile
+
+    sources = (resources.files("genrepro").joinpath(path) for path in _CODE)
+    code = "".join(source.read_text("utf-8") for source in sources)
+    return {
+        "code": hashlib.sha256(code.encode()).hexdigest()[:16],
+        **{name: version(name) for name in _LIBRARIES},
+        "libsndfile": soundfile.__libsndfile_version__,
+        "processor": platform.machine(),
+        "arithmetic": "pinned" if numerics.pinned() else "native",
+    }
+
+
+def name(rows: Sequence[dict], description: dict[str, Any]) -> str:
+    """The file of a chunk.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        The catalog's ``track_id``, ``path``, ``sha256`` and ``fault``.
+    description : dict
+        Of the transform, as `mel.describe` or `pictures.describe` gives it.
+    """
+    content = json.dumps([identity(), description, list(rows)], sort_keys=True)
+    return f"{hashlib.sha256(content.encode()).hexdigest()[:40]}.arrow"
+
+
+def write(path: Path, rows: Sequence[dict]) -> None:
+    """Write a chunk's finished rows, columns of `ROWS`; the file appears whole or not at all."""
+    table = pa.Table.from_pylist(list(rows), schema=ROWS)
+    # A name of its own: a worker of a killed run may still be writing the same chunk.
+    with (
+        tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file,
+        pa.ipc.new_file(file, ROWS) as writer,
+    ):
+        writer.write_table(table)
+    Path(file.name).replace(path)
+
+
+def read(path: Path) -> pa.Table | None:
+    """A chunk's rows, None if there is no such file or it is damaged."""
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+            return reader.read_all() if reader.schema.equals(ROWS) else None
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+
+
+def keep(folder: Path, names: Sequence[str]) -> set[str]:
+    """Delete all that is not named, or damaged; return the names that remain."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = set(names)
+    for path in folder.iterdir():
+        if path.name not in wanted or read(path) is None:
+            path.unlink()
+    return {path.name for path in folder.iterdir()}

@@ -1,0 +1,176 @@
+"""Genre probabilities of a file or its bytes, by the steps that the stages take, from the model's own folder.
+
+Of the whole track, as `evaluate` scores it, and over time: of windows as long as the segments of training,
+side by side as in ``segment_accuracy``.
+"""
+
+import io
+import math
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genrepro.base.errors import GenreproError
+from genrepro.base.params import Mel
+from genrepro.features.packing import normalise, represent
+from genrepro.models.shared import checkpoint
+from genrepro.models.shared.segments import Spans, cut, segment_frames
+from genrepro.spectrogram import audio, mel, pictures
+
+if TYPE_CHECKING:
+    from genrepro.models.shared.batches import Cutter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A stretch of a file by itself."""
+
+    start: float
+    """s"""
+    end: float
+    """s"""
+    probabilities: dict[str, float]
+    """By genre, in label order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model makes of a file."""
+
+    probabilities: dict[str, float]
+    """By genre, in label order: the mean over the segments that vote."""
+    over_time: list[Window]
+    """From the file's start to its end."""
+
+
+class Predictor:
+    """A trained model, ready for files.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``model.safetensors`` and ``model.json``.
+
+    Raises
+    ------
+    GenreproError
+        If a file is missing or the two do not belong together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from genrepro.base import devices
+
+        self.device = devices.device()
+        model, self.description = checkpoint.load(folder)
+        self.model = model.to(self.device)
+
+    def __call__(self, file: Path | bytes) -> Prediction:
+        """The genre of a file, and of each window of it.
+
+        Parameters
+        ----------
+        file : Path or bytes
+            Where it is, or all that is in it.
+
+        Raises
+        ------
+        GenreproError
+            If the file is missing, cannot be decoded, or is not of the kind that the model was trained on.
+        """
+        from genrepro.models.shared.batches import Cutter
+
+        frames = normalise(self._frames(file), self.description).astype(np.float16)
+        cutter, rate = Cutter(frames, device=self.device), self.description["frame_rate"]
+        whole = self._vote(cutter, cut(_stretches(np.zeros(1), len(frames)), self.description, role="vote"))
+        starts, width = windows(len(frames), segment_frames(self.description))
+        parts = self._vote(cutter, _stretches(starts, width))
+        return Prediction(
+            probabilities=self._by_genre(whole[0]),
+            over_time=[
+                Window(
+                    start=round(float(start / rate), 3),
+                    end=round(float((start + width) / rate), 3),
+                    probabilities=self._by_genre(part),
+                )
+                for start, part in zip(starts, parts, strict=True)
+            ],
+        )
+
+    def _vote(self, cutter: "Cutter", segments: Spans) -> np.ndarray:
+        """Probabilities of each track of ``segments`` [shape=(num_tracks, num_genres), dtype=float64]."""
+        from genrepro.models.shared.batches import FixedSegments
+        from genrepro.models.shared.voting import segment_probabilities, vote
+
+        voters = FixedSegments(cutter, segments)
+        how = self.description["segments"]["voting"]
+        return vote(segment_probabilities(self.model, voters), voters.track, how=how)
+
+    def _by_genre(self, probabilities: np.ndarray) -> dict[str, float]:
+        return {genre: float(p) for genre, p in zip(self.description["genres"], probabilities, strict=True)}
+
+    def _frames(self, file: Path | bytes) -> np.ndarray:
+        """What the model reads, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
+        how: dict[str, Any] = self.description["mel"]
+        source: Any = file  # libsndfile and PIL read an open file as they read one that is named
+        if isinstance(file, bytes):
+            source, name = io.BytesIO(file), f"{len(file)} bytes"
+        else:
+            _require_file(file)
+            name = str(file)
+        try:
+            if how["kind"] == "picture":
+                spectrogram = pictures.read_png(source)
+            else:
+                keys = {key: how[key] for key in Mel.__dataclass_fields__ if key in how}
+                params = Mel(**keys, png_per_genre=0)
+                spectrogram = mel.log_mel(audio.decode(source, sample_rate=params.sample_rate), params=params)
+        except (audio.UndecodableError, pictures.NotASpectrogramError) as error:
+            raise GenreproError(f"{name}: {error}.") from error
+        # float16 on the way, as in mel.parquet: the numbers are then those of the evaluate stage.
+        return represent(spectrogram.astype(np.float16), self.description)
+
+
+def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
+    """Windows of one length, evenly from a file's first frame to its last.
+
+    They lie side by side, and overlap a little where the file is no multiple of them. A rest of less than a
+    tenth of a window makes no further one: clips of "30 s" last from 29.9 s to 30.7 s.
+
+    Returns
+    -------
+    np.ndarray [shape=(num_windows,), dtype=int64]
+        First frame of each.
+    int
+        Frames in each: fewer than ``window_frames`` where the file has fewer.
+    """
+    width = min(window_frames, num_frames)
+    num_windows = max(1, math.ceil(num_frames / width - 0.1))
+    return np.rint(np.linspace(0, num_frames - width, num_windows)).astype(np.int64), width
+
+
+def _stretches(starts: np.ndarray, num_frames: int) -> Spans:
+    """Stretches of one length, each a track of its own."""
+    number = np.arange(len(starts))
+    return Spans(
+        first_frame=starts.astype(np.int64),
+        num_frames=np.full(len(starts), num_frames),
+        label=np.zeros_like(number),
+        track=number,
+        track_ids=[str(start) for start in starts],
+    )
+
+
+def _require_file(path: Path) -> None:
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError as error:
+        raise GenreproError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise GenreproError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # a zero byte, or half a character
+        raise GenreproError(f"{str(path)!r} is no file's name.") from error
+    if is_folder:
+        raise GenreproError(f"{path} is a folder: name the files in it.")

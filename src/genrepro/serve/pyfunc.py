@@ -1,0 +1,104 @@
+"""What MLflow runs to load a registered model: its *models from code*, so that no pickle is kept anywhere.
+
+`registry.register` has MLflow copy this file beside the weights and the package, so that a version computes
+by the code that it was registered with. It is executed, not imported, in whatever process serves the model.
+"""
+
+from genrepro.exact import numerics
+
+# ruff: noqa: E402 - numpy is imported below, if something else has not done so already
+_PINNED = numerics.pinned()  # by `genrepro serve`, before MLflow imported numpy
+numerics.pin()  # otherwise still in time for torch, which MLflow does not import
+
+import base64
+import binascii
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from genrepro.base.errors import GenreproError
+from genrepro.serve.predictor import Predictor
+
+if not _PINNED and os.environ.get("GENREPRO_NATIVE") != "1":
+    logging.getLogger("mlflow.genrepro").warning(
+        "numpy was imported before its arithmetic could be fixed, so probabilities may differ from those of "
+        "`genrepro predict` in their last digits: start the server with `genrepro serve`, or run "
+        '`eval "$(python -m genrepro.exact.numerics)"` before.'
+    )
+
+
+class Genres(PythonModel):
+    """Paths of clips or their bytes in, a row of genre probabilities for each out."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the model that MLflow keeps beside this file."""
+        self._predictor = Predictor(Path(context.artifacts["weights"]).parent)
+        # The server has a thread for every request, and settings of torch's arithmetic are the process's.
+        self._one_at_a_time = threading.Lock()
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """One row an input: ``genre``, a probability for each genre in label order, ``error``.
+
+        Parameters
+        ----------
+        context : mlflow.pyfunc.PythonModelContext
+        model_input : pd.DataFrame
+            ``path``, of a file that this process can read, or ``audio``, the bytes of one; a table may have
+            both columns, a row one value.
+        params : dict, optional
+            Unused.
+
+        Returns
+        -------
+        pd.DataFrame
+            Of an input that cannot be read ``error`` says why, in one sentence, and the rest is null.
+        """
+        if not {"path", "audio"} & set(model_input.columns):
+            raise MlflowException.invalid_parameter_value("name a column of the input `path` or `audio`.")
+        rows = [self._row(row) for row in model_input.to_dict("records")]
+        # As objects, since a null among floats would become NaN, which JSON does not have.
+        return pd.DataFrame(rows, index=model_input.index, dtype=object)
+
+    def _row(self, given: Mapping[Any, Any]) -> dict[str, Any]:
+        genres = self._predictor.description["genres"]
+        try:
+            file = _file(given)
+            with self._one_at_a_time:
+                probabilities = self._predictor(file).probabilities
+        except GenreproError as error:
+            return {"genre": None, **dict.fromkeys(genres), "error": str(error)}
+        likeliest = max(genres, key=lambda genre: probabilities[genre])
+        return {"genre": likeliest, **probabilities, "error": None}
+
+
+def _file(given: Mapping[Any, Any]) -> Path | bytes:
+    """The one value of a row; null and empty are none, since MLflow's JSON has no null bytes."""
+    values = {key: value for key, value in given.items() if isinstance(value, str | bytes) and value}
+    if len(values) != 1:
+        raise GenreproError("an input is either a path or the bytes of a file in audio, and not empty.")
+    (value,) = values.values()
+    if isinstance(value, bytes):
+        return _decoded(value)
+    return Path(value)
+
+
+def _decoded(content: bytes) -> bytes:
+    """``content``, out of base64 if it is all of that alphabet, as no file of sound or picture is.
+
+    MLflow decodes it in `dataframe_records` and `dataframe_split`, not in `inputs` and `instances`.
+    """
+    try:
+        return base64.b64decode(content, validate=True)
+    except binascii.Error:
+        return content
+
+
+set_model(Genres())

@@ -1,0 +1,306 @@
+"""The trained model in MLflow's registry: logged so that any MLflow can serve it, versioned under a name.
+
+What is logged needs neither this repository nor a download: weights (of a frozen body too) and description,
+the package's code, and the versions of what it computes with. A version says what the model is worth by its
+tags, and is found again by the hash of its weights.
+"""
+
+import hashlib
+import math
+import os
+import re
+import struct
+import sys
+import tempfile
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from genrepro import tracking
+from genrepro.base import sections
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import read_json
+from genrepro.models.shared import checkpoint
+
+# A name stands in addresses and filters, which keep other characters for themselves.
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+# What a prediction imports; dvc, the trainer and the tools are left out, and so is the index they came from.
+_REQUIRED = (
+    "librosa",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "torch",
+)
+_OF_MODEL = {"ast": ("transformers",), "vit": ("matplotlib", "torchvision")}
+_OF_PICTURES = ("matplotlib", "pillow")
+_SCORES = ("accuracy", "accuracy_low", "accuracy_high", "num_tracks", "leaky")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version of a registered model."""
+
+    name: str
+    number: int
+    tags: dict[str, str]
+    new: bool = False
+    """Whether it was registered just now."""
+
+    def text(self) -> str:
+        """What it is and is worth, as far as its tags say."""
+        tags = self.tags
+        parts = [tags.get("model", "a model") + (f" on {tags['dataset']}" if "dataset" in tags else "")]
+        if "split_strategy" in tags:
+            parts.append(f"split by {tags['split_strategy']}")
+        if all(key in tags for key in _SCORES):
+            accuracy, low, high = (f"{100 * float(tags[key]):.1f}" for key in _SCORES[:3])
+            parts.append(f"accuracy {accuracy} % [{low}, {high}] on {tags['num_tracks']} tracks")
+            parts += ["leaky"] if tags["leaky"] != "0" else []
+        return ", ".join(parts)
+
+
+def register(folder: Path, *, name: str) -> Version:
+    """Log the model in ``folder`` and make it the next version of ``name``, or find the one that it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``model.safetensors`` and ``model.json``.
+    name : str
+        Letters, digits, dots, dashes and underscores.
+
+    Raises
+    ------
+    GenreproError
+        If the model cannot be read, the name is none, or the store cannot be reached.
+    """
+    _check(name)
+    _, description = checkpoint.load(folder)  # it is whole, before anything is written
+    if taken := {"genre", "error"} & set(description["genres"]):
+        raise GenreproError(
+            f"a genre is called {min(taken)!r}, which is a column of the answers: give it another name."
+        )
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    client, experiment_id = tracking.connect()
+    import mlflow
+
+    with _in_words():
+        weights = description["weights_sha256"]
+        for found in _versions(client, name):
+            if found.tags.get("weights_sha256") == weights:
+                return found
+        run_id, tags = _run(client, experiment_id, description)
+        tags |= _by_lock(folder)
+        tags |= {"model": description["model"], "weights_sha256": weights}
+        with tempfile.TemporaryDirectory() as temporary:
+            uri = _log(whole(folder, Path(temporary)), description, run_id=run_id)
+        number = int(mlflow.register_model(uri, name, tags=tags).version)
+        version = Version(name=name, number=number, tags=tags, new=True)
+        client.update_model_version(name, str(number), description=version.text())
+    return version
+
+
+def offer(folder: Path, *, name: str) -> None:
+    """`register` for a stage: like tracking, it ends with a one-line warning and never the work itself."""
+    where = tracking.store_name()  # registering sets MLFLOW_TRACKING_URI
+    try:
+        version = register(folder, name=name)
+    except Exception as error:  # whatever it is, the stage has its results
+        reason = " ".join(str(error).split())[:200]
+        print(f"genrepro: {folder} is not registered: {type(error).__name__}: {reason}", file=sys.stderr)
+    else:
+        print(f"{folder} is {name}, version {version.number}, in {where}")
+
+
+def find(name: str, version: str) -> Version:
+    """A registered version.
+
+    Parameters
+    ----------
+    name : str
+    version : str
+        Its number, or ``latest``.
+
+    Raises
+    ------
+    GenreproError
+        If the store cannot be reached, or knows no such name or version.
+    """
+    _check(name)
+    known: dict[int, Version] = {}
+    if os.environ.get("MLFLOW_TRACKING_URI") or (tracking.root() / "mlflow.db").exists():  # to ask makes one
+        client, _ = tracking.connect()
+        with _in_words():
+            known = {found.number: found for found in _versions(client, name)}
+    if not known:
+        raise GenreproError(
+            f"{tracking.store_name()} holds no model named {name}: run `genrepro register --name {name}`."
+        )
+    number = max(known) if version == "latest" else int(version) if version.isdecimal() else 0
+    if number not in known:
+        raise GenreproError(
+            f"{name} has no version {version}: it has {', '.join(map(str, sorted(known)))}, or say latest."
+        )
+    return known[number]
+
+
+def whole(folder: Path, temporary: Path) -> Path:
+    """The folder of a model that needs no other file: ``temporary``, filled, if its body is frozen.
+
+    A frozen body is not kept with a model, but drawn again, downloaded, or read from where it was.
+    """
+    model, description = checkpoint.load(folder)
+    if "body" not in description:
+        return folder
+    del description["body"]  # then all weights are those of the file
+    checkpoint.save(temporary, model.state_dict(), description)
+    return temporary
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise GenreproError(
+            f"{name!r} is no name of a model: use letters, digits, dots, dashes, underscores."
+        )
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:  # also a full disk
+        raise GenreproError(f"MLflow refuses: {' '.join(str(error).split())[:300].rstrip('.')}.") from error
+
+
+def _versions(client: Any, name: str) -> list[Version]:
+    """All versions of ``name``; none where nobody has registered it."""
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+        found += [Version(name=name, number=int(entry.version), tags=dict(entry.tags)) for entry in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _run(client: Any, experiment_id: str, description: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The newest run of these weights, or a new one; and the version's tags that it knows."""
+    weights = description["weights_sha256"]
+    runs = client.search_runs(
+        [experiment_id],
+        filter_string=f"tags.model_sha256 = '{weights}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    if not runs:
+        tags = {"stage": "register", "model_sha256": weights, **description["data"]}
+        return client.create_run(experiment_id, run_name="register", tags=tags).info.run_id, {}
+    data = runs[0].data
+    known = {"dataset": data.params.get("dataset"), "split_strategy": data.params.get("split.strategy")}
+    for key in _SCORES:
+        if (value := data.metrics.get(f"test.{key}")) is not None:
+            known[key] = f"{value:g}"
+    return runs[0].info.run_id, {key: value for key, value in known.items() if value is not None}
+
+
+def _by_lock(folder: Path) -> dict[str, str]:
+    """The version's tags that dvc.lock vouches for: metrics/test.json is of the weights in ``folder``."""
+    lock, test = Path("dvc.lock"), Path("metrics", "test.json")
+    if not (lock.is_file() and test.is_file()):
+        return {}
+    stages = (sections.read(lock) or {}).get("stages", {})
+    hashes = {
+        stage: {
+            entry["path"]: entry.get("md5") for entry in [*values.get("deps", []), *values.get("outs", [])]
+        }
+        for stage, values in stages.items()
+    }
+    evaluated = hashes.get("evaluate", {})
+    if (evaluated.get("models/model.safetensors"), evaluated.get(test.as_posix())) != (
+        _md5(folder / "model.safetensors"),
+        _md5(test),
+    ):
+        return {}
+    scores = read_json(test)
+    known = {key: str(scores[key]) for key in _SCORES if key in scores}
+    dataset = stages["evaluate"]["params"]["params.yaml"]["dataset"]
+    known["dataset"] = dataset
+    split = f"data/{dataset}/split.csv"
+    if hashes.get("split", {}).get(split) == evaluated.get(split):
+        known["split_strategy"] = stages["split"]["params"]["params.yaml"]["split"]["strategy"]
+    return known
+
+
+def _md5(path: Path) -> str:
+    """The hash by which DVC knows a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _log(folder: Path, description: dict[str, Any], *, run_id: str) -> str:
+    """Log the model to a run; its address."""
+    import mlflow
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    import genrepro
+
+    package = Path(genrepro.__file__).parent
+    picture = description["mel"]["kind"] == "picture"
+    answers = ["genre", *description["genres"], "error"]
+    types = {"genre": "string", "error": "string"}
+    signature = ModelSignature(
+        inputs=Schema(
+            [ColSpec("string", "path", required=False), ColSpec("binary", "audio", required=False)]
+        ),
+        outputs=Schema([ColSpec(types.get(key, "double"), key, required=False) for key in answers]),
+    )
+    mlflow.set_tracking_uri(tracking.store())
+    with mlflow.start_run(run_id=run_id):
+        return mlflow.pyfunc.log_model(
+            name="genres",
+            python_model=str(package / "serve" / "pyfunc.py"),
+            artifacts={
+                "weights": str(folder / "model.safetensors"),
+                "description": str(folder / "model.json"),
+            },
+            code_paths=[str(package)],
+            signature=signature,
+            input_example=pd.DataFrame([{"path": "picture.png"} if picture else {"audio": _tone()}]),
+            pip_requirements=requirements(description),
+        ).model_uri
+
+
+def requirements(description: dict[str, Any]) -> list[str]:
+    """What another machine installs to predict as this one does: ``name==version``, from any index."""
+    names = {*_REQUIRED, *_OF_MODEL.get(description["model"], ())}
+    if description["mel"]["kind"] == "picture":
+        names |= {*_OF_PICTURES}
+    # "2.9.0+cpu" is a build of one index; every index has 2.9.0.
+    return [f"{name}=={version_of(name).partition('+')[0]}" for name in sorted(names)]
+
+
+def _tone() -> bytes:
+    """A WAV file of a quarter of a second, 4 kB: an example that needs no file on the server."""
+    file = BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        samples = [round(8000 * math.sin(2 * math.pi * 440 * number / 8000)) for number in range(2000)]
+        sound.writeframes(struct.pack(f"<{len(samples)}h", *samples))
+    return file.getvalue()

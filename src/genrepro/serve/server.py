@@ -1,0 +1,122 @@
+"""A registered model behind HTTP: `mlflow models serve` in this environment, with pinned arithmetic.
+
+What can be known to be wrong is said before anything starts; what has started ends with this process.
+"""
+
+import ctypes
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from genrepro import tracking
+from genrepro.base.errors import GenreproError
+from genrepro.serve.registry import Version
+
+_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_ENDS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_GRACE = 10.0  # s, for requests that are being answered when the end comes
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise GenreproError where nothing can listen on ``host`` and ``port``."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise GenreproError(f"{host} is no address of this machine: choose another --host.") from error
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                if os.name == "posix":  # elsewhere it would let two programs share a port
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself asks
+                probe.bind(address)
+        except OSError as error:
+            if error.errno in _NOT_HERE and len(found) > 1:  # localhost without IPv6: the server skips it too
+                continue
+            reason = (error.strerror or str(error)).lower()
+            raise GenreproError(
+                f"port {port} of {host} cannot be had ({reason}): choose another --port."
+            ) from error
+
+
+def command(version: Version, *, host: str, port: int) -> list[str]:
+    """What serves a registered version from an activated environment, with MLFLOW_TRACKING_URI set."""
+    model = f"models:/{version.name}/{version.number}"
+    address = ["--host", host, "--port", str(port)]
+    return ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", *address]
+
+
+def run(version: Version, *, host: str, port: int) -> bool:
+    """Serve until a signal ends it; whether one did, or the server ended by itself.
+
+    The server and what it starts form a process group of their own, so that all of it ends, and no
+    keystroke reaches it twice.
+    """
+    python = Path(sys.executable)
+    path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # MLflow starts `uvicorn` by its name
+    environment = os.environ | {
+        "PATH": path,
+        "MLFLOW_TRACKING_URI": tracking.store(),
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    arguments = [str(python), "-m", *command(version, host=host, port=port)]
+    asked = False
+    server: subprocess.Popen | None = None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        if server is not None:
+            _signal(server.pid, signal.SIGTERM)
+
+    _adopt()
+    before = {number: signal.signal(number, end) for number in _ENDS}
+    try:
+        server = subprocess.Popen(arguments, env=environment, start_new_session=True)
+        if asked:  # while it was being started
+            _signal(server.pid, signal.SIGTERM)
+        server.wait()
+        _end_group(server.pid)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return asked
+
+
+def _adopt() -> None:
+    """Make orphans of what this process starts its own children, to wait for; Linux alone can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
+
+
+def _end_group(group: int) -> None:
+    """Wait until nothing of a process group is left; make an end of what is after the time of grace."""
+    _signal(group, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE
+    while _left(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _signal(group, signal.SIGKILL)
+
+
+def _left(group: int) -> bool:
+    """Whether anything of the group still runs; what has ended is taken note of."""
+    try:
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+    return _signal(group, 0)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Whether there was anything left to send it to."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # the latter is macOS's word for a zombie
+        return False
+    return True

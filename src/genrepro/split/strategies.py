@@ -1,0 +1,204 @@
+"""Who is in train, validation and test: five strategies, one leak check for all of them.
+
+A split depends on identity and labels alone. `artist` is the honest default: artists and duplicate clusters
+stay whole, so that a model cannot score by recognising a voice, a studio or the very same recording. The
+others repeat what the literature does, so that their inflation can be measured:
+
+official    the data set's own lists; for GTZAN the fault-filtered ones
+stratified  scikit-learn's train_test_split over tracks, stratified by genre
+random      torch.random_split over tracks, as in the ViT report
+segment     pieces of one track on both sides: wrong on purpose
+
+For a learning curve, `split.train_share` below 1 takes whole artists out of train; nobody else moves.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genrepro.base.errors import GenreproError
+from genrepro.base.params import Split
+from genrepro.exact.identity import groups
+from genrepro.exact.streams import generator, integer
+from genrepro.split.proof import SIDES
+from genrepro.split.thinning import shares
+
+RANDOM_SHARES = (
+    0.8,
+    0.1,
+    0.1,
+)  # the ViT report's: 800/100/99 of 999; other strategies take theirs from params
+
+
+def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
+    """Deal out tracks.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        Columns track_id, genre, artist, official_split, duplicate_group, excluded; the order of its rows does
+        not matter.
+    params : Split
+        Strategy and shares.
+    seed : int
+        The experiment's seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns track_id, split (train, validation, test, excluded), reason (why excluded, else null),
+        sorted; with strategy `segment` also ``segment`` (0-based piece of the track), each piece a row. Of a
+        track that `split.train_share` leaves out, the training rows are excluded, for that reason.
+
+    Raises
+    ------
+    GenreproError
+        If no split of this kind exists for these tracks, or a genre would have no training track.
+    """
+    tracks = tracks.sort_values("track_id", ignore_index=True)
+    usable = tracks[tracks["excluded"].isna()].reset_index(drop=True)
+    if usable.empty:
+        raise GenreproError(
+            "split: the audit excludes every track; see metrics/audit.json and audit.exclude."
+        )
+    dealt = _STRATEGIES[params.strategy](usable, params, seed)
+    if params.train_share < 1:
+        dealt = _thinned(dealt, usable, params.train_share, seed)
+    excluded = tracks.loc[tracks["excluded"].notna(), ["track_id", "excluded"]]
+    excluded = excluded.rename(columns={"excluded": "reason"}).assign(split="excluded")
+    table = pd.concat([dealt, excluded], ignore_index=True)
+    order = ["track_id", "segment"] if "segment" in table else ["track_id"]
+    table = table.sort_values(order, ignore_index=True)
+    _check_genres(table, tracks)
+    columns = ["track_id", *order[1:], "split", "reason"]
+    if "segment" in table:
+        table["segment"] = table["segment"].astype("Int64")
+    return table.reindex(columns=columns)
+
+
+def _artist(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    """Two rounds of StratifiedGroupKFold: one fold is the test side, then one of the rest is validation."""
+    genre, group = tracks["genre"].to_numpy(), groups(tracks)
+    test = _fold(genre, group, share=params.test, seed=integer(seed, "split.test"))
+    rest = np.setdiff1d(np.arange(len(tracks)), test)
+    share = params.validation / (params.train + params.validation)
+    validation = rest[_fold(genre[rest], group[rest], share=share, seed=integer(seed, "split.validation"))]
+    side = np.full(len(tracks), "train", dtype=object)
+    side[validation], side[test] = "validation", "test"
+    return tracks[["track_id"]].assign(split=side)
+
+
+def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> np.ndarray:
+    """Positions of one fold of about ``share`` of the tracks, groups whole, genres in proportion."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    num_groups = len(np.unique(group))
+    # No more folds than tracks of a genre or groups: a very small set is dealt into larger shares.
+    num_folds = min(round(1 / share), max(Counter(genre).values()), num_groups)
+    if num_folds < 2:
+        raise GenreproError(
+            f"split: {len(genre)} tracks by {num_groups} artists cannot be dealt out; "
+            "use more tracks, larger shares, or another split.strategy."
+        )
+    folds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # of genres with fewer tracks than folds; the best fold is chosen below
+        warnings.simplefilter("ignore", UserWarning)
+        candidates = [fold for _, fold in folds.split(np.zeros(len(genre)), genre, group)]
+    wanted = {name: count * share for name, count in Counter(genre).items()}
+
+    def distance(fold: np.ndarray) -> float:
+        have = Counter(genre[fold])
+        return sum((have[name] - count) ** 2 for name, count in wanted.items())
+
+    return min(candidates, key=distance)
+
+
+def _official(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    if tracks["official_split"].isna().all():
+        raise GenreproError("split: this data set has no official split; choose another split.strategy.")
+    listed = tracks["official_split"].notna()
+    return tracks[["track_id"]].assign(
+        split=tracks["official_split"].where(listed, "excluded"),
+        reason=np.where(listed, None, "not_in_official_split"),  # type: ignore[call-overload]
+    )
+
+
+def _stratified(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    from sklearn.model_selection import train_test_split
+
+    try:
+        rest, test = train_test_split(
+            tracks, test_size=params.test, stratify=tracks["genre"], random_state=integer(seed, "split.test")
+        )
+        train, validation = train_test_split(
+            rest,
+            test_size=params.validation / (params.train + params.validation),
+            stratify=rest["genre"],
+            random_state=integer(seed, "split.validation"),
+        )
+    except ValueError as error:
+        raise GenreproError(f"split: too few tracks to stratify by genre: {error}") from error
+    sides = zip(SIDES, (train, validation, test), strict=True)
+    return pd.concat([part[["track_id"]].assign(split=side) for side, part in sides])
+
+
+def _random(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    return tracks[["track_id"]].assign(split=_random_sides(len(tracks), RANDOM_SHARES, seed))
+
+
+def _segment(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
+    pieces = tracks.loc[tracks.index.repeat(params.pieces), ["track_id"]]
+    pieces["segment"] = np.tile(np.arange(params.pieces), len(tracks))
+    shares = (params.train, params.validation, params.test)
+    return pieces.assign(split=_random_sides(len(pieces), shares, seed))
+
+
+def _random_sides(num_items: int, shares: tuple[float, float, float], seed: int) -> np.ndarray:
+    import torch
+
+    generator = torch.Generator().manual_seed(integer(seed, "split.random"))
+    items: Any = range(num_items)  # random_split wants a Dataset, and a range does
+    parts = torch.utils.data.random_split(items, shares, generator)
+    side = np.empty(num_items, dtype=object)
+    for name, part in zip(SIDES, parts, strict=True):
+        side[list(part.indices)] = name
+    return side
+
+
+_STRATEGIES: dict[str, Callable[[pd.DataFrame, Split, int], pd.DataFrame]] = {
+    "artist": _artist,
+    "official": _official,
+    "stratified": _stratified,
+    "random": _random,
+    "segment": _segment,
+}
+
+
+def _thinned(dealt: pd.DataFrame, tracks: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """``dealt`` without the training rows of the groups that ``share`` of the training tracks leaves out."""
+    in_training = dealt["split"] == "train"
+    training = tracks[tracks["track_id"].isin(dealt.loc[in_training, "track_id"])]
+    if training.empty:
+        return dealt  # `_check_genres` says so
+    needed = shares(training["genre"].to_numpy(), groups(training), generator(seed, "split.train_share"))
+    left_out = in_training & dealt["track_id"].isin(training.loc[needed > share, "track_id"])
+    reason = dealt["reason"] if "reason" in dealt else pd.Series(None, index=dealt.index, dtype=object)
+    return dealt.assign(
+        split=dealt["split"].mask(left_out, "excluded"), reason=reason.mask(left_out, "train_share")
+    )
+
+
+def _check_genres(split: pd.DataFrame, tracks: pd.DataFrame) -> None:
+    genre = split["track_id"].map(tracks.set_index("track_id")["genre"])
+    for side in SIDES:
+        if not (split["split"] == side).any():
+            raise GenreproError(
+                f"split: no track at all is left for {side}; use more tracks or another split."
+            )
+    without = sorted(set(tracks["genre"]) - set(genre[split["split"] == "train"]))
+    if without:
+        raise GenreproError(f"split: no training track for the genre {', '.join(without)}; use more tracks.")

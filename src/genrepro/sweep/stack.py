@@ -1,0 +1,191 @@
+"""Many heads on the same embeddings, trained side by side: their weights stacked, one step for all.
+
+On a GPU one head of the ViT report's kind fills a hundredth of the device; a thousand of them fill it. Every
+head sees the batches, the mixing and the dropout of its own single experiment, and has a learning rate and a
+weight decay of its own: where `fit.fit` multiplies matrices, this multiplies stacks of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from genrepro.base.params import Train
+from genrepro.models.shared.batches import FixedSegments, TrainingSegments
+from genrepro.models.shared.voting import vote
+from genrepro.train import fit as training
+from genrepro.train import optimizer
+from genrepro.train.augment import mixup
+
+# AdamW's, as torch.optim has them by default.
+_BETAS, _EPS = (0.9, 0.999), 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One epoch of all heads; first axis of every array: the head."""
+
+    batch_loss: np.ndarray
+    """[shape=(num_heads, num_batches)]"""
+    batch_accuracy: np.ndarray
+    """[shape=(num_heads, num_batches)]"""
+    num_segments: np.ndarray
+    """[shape=(num_batches,)] In each batch."""
+    validation: list[tuple[float, float]]
+    """Loss and accuracy over tracks, of each head."""
+    test: list[tuple[float, float]]
+
+
+def fit(
+    head: nn.Module,
+    *,
+    lr: Sequence[float],
+    weight_decay: Sequence[float],
+    training_segments: TrainingSegments,
+    validation: FixedSegments,
+    test: FixedSegments,
+    voting: str,
+    num_genres: int,
+    params: Train,
+    fabric: Any,
+    rng: np.random.Generator,
+) -> Iterator[Step]:
+    """Train a copy of ``head`` for each pair of ``lr`` and ``weight_decay``; gives each epoch as it ends.
+
+    Parameters
+    ----------
+    head : nn.Module
+        Embeddings to logits, with the initial weights of every copy; no buffers.
+    lr, weight_decay : sequence of float
+        Of each copy; those of ``params`` are not used.
+    training_segments : TrainingSegments
+        Of embeddings.
+    validation, test : FixedSegments
+    voting : str
+        See `voting.vote`.
+    num_genres : int
+    params : Train
+    fabric : lightning_fabric.Fabric
+        Device and precision.
+    rng : np.random.Generator
+        The one that ``training_segments`` draws from.
+    """
+    assert not list(head.buffers()), "a head with batch statistics would mix up its copies"
+    head = head.to(fabric.device)  # the stack is cloned from it, onto the same device
+    stack = _Stack(head, lr=lr, weight_decay=weight_decay, params=params)
+    rate = optimizer.schedule(params, num_steps=params.epochs * len(training_segments))
+    # Dropout draws one mask for all heads: the one that the single experiment draws.
+    forward = torch.func.vmap(
+        lambda weights, segments: torch.func.functional_call(head, weights, (segments,)),
+        in_dims=(0, None),
+        randomness="same",
+    )
+
+    def loss_of(weights: dict, segments: torch.Tensor, targets: torch.Tensor) -> tuple:
+        logits = torch.func.functional_call(head, weights, (segments,))
+        return F.cross_entropy(logits, targets, label_smoothing=params.label_smoothing), logits
+
+    gradients = torch.func.vmap(
+        torch.func.grad_and_value(loss_of, has_aux=True), in_dims=(0, None, None), randomness="same"
+    )
+
+    def scores(weights: dict, segments: FixedSegments) -> list[tuple[float, float]]:
+        head.eval()
+        with torch.no_grad(), fabric.autocast():
+            parts = [forward(weights, batch).double().softmax(-1).cpu() for batch in segments]
+        probabilities = torch.cat(parts, dim=1).numpy()
+        return [
+            training.track_scores(vote(of_one, segments.track, how=voting), segments)
+            for of_one in probabilities
+        ]
+
+    step = 0
+    for _ in range(params.epochs):
+        head.train()
+        losses, accuracies, sizes = [], [], []
+        for segments, labels in training_segments:
+            segments, targets = mixup(segments, labels, params=params, num_genres=num_genres, rng=rng)
+            with fabric.autocast():
+                grads, (loss, logits) = gradients(stack.weights, segments, targets)
+            stack.step(grads, rate(step))
+            step += 1
+            losses.append(loss.detach())
+            accuracies.append((logits.detach().argmax(-1) == labels).float().mean(-1))
+            sizes.append(len(labels))
+        yield Step(
+            batch_loss=torch.stack(losses, dim=1).float().cpu().numpy(),
+            batch_accuracy=torch.stack(accuracies, dim=1).cpu().numpy(),
+            num_segments=np.array(sizes),
+            validation=scores(stack.averaged, validation),
+            test=scores(stack.averaged, test),
+        )
+
+
+def fitting(head: nn.Module, *, device: torch.device) -> int:
+    """How many copies of ``head`` fit into half of what the device has free; at least one."""
+    # Weights, gradients, two moments, an average, and what a step holds beside them.
+    needed = 10 * sum(parameter.numel() * parameter.element_size() for parameter in head.parameters())
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 4 * 2**30
+    return max(1, int(free // (2 * needed)))
+
+
+class _Stack:
+    """Stacked weights, their moments and their average; AdamW with a rate and a decay for each head."""
+
+    def __init__(
+        self,
+        head: nn.Module,
+        *,
+        lr: Sequence[float],
+        weight_decay: Sequence[float],
+        params: Train,
+    ) -> None:
+        self.params, self.number = params, 0
+        self.weights = {
+            name: value.detach().expand(len(lr), *value.shape).clone()
+            for name, value in head.named_parameters()
+        }
+        self.first = {name: torch.zeros_like(value) for name, value in self.weights.items()}
+        self.second = {name: torch.zeros_like(value) for name, value in self.weights.items()}
+        self.averaged = (
+            {name: value.clone() for name, value in self.weights.items()} if params.ema else self.weights
+        )
+        # Few numbers, in float64 and on the CPU, as torch.optim has them.
+        self.lr = torch.tensor(lr, dtype=torch.float64)
+        self.weight_decay = torch.tensor(weight_decay, dtype=torch.float64)
+
+    @torch.no_grad()
+    def step(self, grads: dict[str, torch.Tensor], rate: float) -> None:
+        """One step of AdamW as torch.optim's, clipped and averaged as in `fit.fit`."""
+        self.number += 1
+        self._clip(grads)
+        corrected = [1 - beta**self.number for beta in _BETAS]
+        for name, weights in self.weights.items():
+            grad, first, second = grads[name], self.first[name], self.second[name]
+            lr = self.lr * rate
+            if weights.ndim > 2:  # neither biases nor norms' scales decay; the first axis is the head
+                weights.mul_(self._of_each_head(1 - lr * self.weight_decay, weights))
+            first.lerp_(grad, 1 - _BETAS[0])
+            second.mul_(_BETAS[1]).addcmul_(grad, grad, value=1 - _BETAS[1])
+            scale = second.sqrt().div_(corrected[1] ** 0.5).add_(_EPS)
+            weights.sub_(first.div(scale).mul_(self._of_each_head(lr / corrected[0], weights)))
+        if self.params.ema:
+            decay = min(self.params.ema, (1 + self.number) / (10 + self.number))
+            torch._foreach_lerp_(list(self.averaged.values()), list(self.weights.values()), 1 - decay)
+
+    def _clip(self, grads: dict[str, torch.Tensor]) -> None:
+        if not self.params.clip_norm:
+            return
+        squares = [grad.square().flatten(1).sum(1) for grad in grads.values()]
+        norm = torch.stack(squares).sum(0).sqrt()
+        share = (self.params.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+        for grad in grads.values():
+            grad.mul_(share.view(-1, *[1] * (grad.ndim - 1)))
+
+    @staticmethod
+    def _of_each_head(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return values.to(weights).view(-1, *[1] * (weights.ndim - 1))

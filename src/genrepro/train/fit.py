@@ -1,0 +1,306 @@
+"""The fit loop: AdamW over segments, a validation vote each epoch, one epoch's weights kept.
+
+One process or several (`torchrun`): every process draws the same batches and takes every n-th segment of
+each, so that n processes make the steps of one. A killed one goes on from the last epoch kept (`resume`).
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from genrepro import models
+from genrepro.base import devices
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import rounded
+from genrepro.base.params import Params, Train
+from genrepro.exact import dense
+from genrepro.exact.streams import generator
+from genrepro.models.shared import batches
+from genrepro.models.shared.inputs import Features
+from genrepro.models.shared.voting import segment_probabilities, vote
+from genrepro.train.augment import augment, mixup
+from genrepro.train.optimizer import adamw, schedule, set_rate
+from genrepro.train.progress import Average, Epoch, Progress
+from genrepro.train.resume import Resume
+
+Watch = Callable[[Epoch, nn.Module, list[float], list[float]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What a training leaves."""
+
+    state: dict[str, torch.Tensor]
+    """The selected epoch's weights, on the CPU; of a frozen body none."""
+    curves: list[Epoch]
+    best: Epoch
+    """The selected epoch: the last, or the best by validation, as ``train.select`` says."""
+
+    def metrics(self) -> dict[str, float]:
+        """Of metrics/train.json: the selected epoch."""
+        keys = ("train_loss", "validation_loss", "validation_accuracy")
+        return {"best_epoch": self.best.epoch, **{key: rounded(getattr(self.best, key)) for key in keys}}
+
+
+def run(
+    features: Features,
+    split: pd.DataFrame,
+    config: Params,
+    description: dict[str, Any],
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    unfinished: Path | None = None,
+    watch: Watch | None = None,
+) -> tuple[Fit, dict[str, int]]:
+    """Build the model of ``description`` and fit it to the training side of ``split``.
+
+    Parameters
+    ----------
+    features : Features
+        Spectrograms, or embeddings of a frozen body: then the head alone is built and trained.
+    split : DataFrame
+    config : Params
+    description : dict
+        model.json, as `checkpoint.describe` makes it.
+    on_epoch : callable
+        Called with each finished epoch; when training resumes, at once with those that are done.
+    unfinished : Path, optional
+        File to go on from, and to keep the state in; gone when training has ended.
+    watch : callable, optional
+        See `fit`. Whoever watches shows the progress too.
+
+    Returns
+    -------
+    Fit
+    dict
+        ``num_parameters`` and ``num_trainable_parameters``.
+    """
+    fabric = devices.fabric(config.train.precision)
+    resume = None if unfinished is None else _resume(unfinished, config, description, fabric)
+    num_genres = len(features.genres)
+    if features.embedded:
+        model = models.build_head(config.model, description[config.model], num_genres=num_genres)
+    else:
+        model = models.build(
+            config.model, description[config.model], num_genres=num_genres, inputs=description
+        )
+        models.load_weights(model)
+    cutter = batches.Cutter(features.frames, device=fabric.device, embedded=features.embedded)
+    rng = generator(config.seed, "train.batches")
+    params = config.train
+    if description["segments"]["representation"] == "mfcc":
+        params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are no bands
+    with (
+        # A compiler arranges products by itself.
+        nullcontext() if params.compile else dense.arithmetic(fabric.device, embedded=features.embedded),
+        tqdm(
+            total=params.epochs,
+            desc="train",
+            unit=" epochs",
+            disable=True if fabric.global_rank or watch else None,
+        ) as progress,
+    ):
+
+        def advance(epoch: Epoch) -> None:
+            progress.set_postfix_str(
+                f"loss {epoch.train_loss:.3f}, validation {epoch.validation_accuracy:.3f}"
+            )
+            progress.update()
+            on_epoch(epoch)
+
+        fitted = fit(
+            model,
+            training=batches.of_training(features, split, cutter, params=params, rng=rng),
+            voters=batches.of_vote(features, split, cutter, side="validation"),
+            voting=description["segments"]["voting"],
+            num_genres=num_genres,
+            params=params,
+            fabric=fabric,
+            rng=rng,
+            on_epoch=advance,
+            resume=resume,
+            watch=watch,
+        )
+    if resume is not None and fabric.global_rank == 0:
+        resume.done()
+    parameters = list(model.parameters())
+    body = features.description["body"]["num_parameters"] if features.embedded else 0
+    return fitted, {
+        "num_parameters": body + sum(p.numel() for p in parameters),
+        "num_trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+    }
+
+
+def fit(
+    model: nn.Module,
+    *,
+    training: batches.TrainingSegments,
+    voters: batches.FixedSegments,
+    voting: str,
+    num_genres: int,
+    params: Train,
+    fabric: Any,
+    rng: np.random.Generator,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    resume: Resume | None = None,
+    watch: Watch | None = None,
+) -> Fit:
+    """Train ``model`` and keep the epoch that ``params.select`` names.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Segments (or embeddings) to logits; in training perhaps to those of several networks
+        [shape=(batch, num_networks, num_genres)]. Moved to the fabric's device.
+    training : TrainingSegments
+    voters : FixedSegments
+        The validation segments.
+    voting : str
+        How they vote; see `voting.vote`.
+    num_genres : int
+    params : Train
+    fabric : lightning_fabric.Fabric
+        Devices and precision.
+    rng : np.random.Generator
+        The one that ``training`` draws from; also augments. Weights and dropout draw from torch's own.
+    on_epoch : callable
+        Called with each finished epoch.
+    resume : Resume, optional
+    watch : callable, optional
+        Called with each finished epoch, the model that validation saw, and loss and accuracy of each batch.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    GenreproError
+        If batches are too small to give every process a segment.
+    """
+    rank, world = fabric.global_rank, fabric.world_size
+    if len(training.num_pieces) // len(training) < world:
+        raise GenreproError(f"train.batch_size = {params.batch_size} is too small for {world} processes.")
+    model.to(memory_format=torch.channels_last)  # a third faster on a CPU, tensor cores on a GPU
+    if world > 1 and fabric.device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    network, optimizer = fabric.setup(torch.compile(model) if params.compile else model, adamw(model, params))
+    if world > 1:
+        torch.manual_seed(torch.initial_seed() + rank)  # each process drops other units out
+    average = Average(model, decay=params.ema)
+    rate = schedule(params, num_steps=params.epochs * len(training))
+    progress = Progress(model, average, optimizer, rng)
+    if resume is not None:
+        progress.restore(resume)
+    for epoch in progress.curves:
+        on_epoch(epoch)
+    while len(progress.curves) < params.epochs and not progress.stalled(params.patience):
+        network.train()
+        loss_sum, num_correct, num_seen = (torch.zeros((), device=fabric.device) for _ in range(3))
+        step = len(progress.curves) * len(training)
+        losses, accuracies = [], []
+        for segments, labels in training:
+            if segments.ndim == 4:
+                segments = augment(segments, params=params, rng=rng)
+            segments, targets = mixup(segments, labels, params=params, num_genres=num_genres, rng=rng)
+            share = 1.0
+            if world > 1:  # DDP averages over processes: a process with more segments of a batch counts more
+                share = world * len(range(rank, len(labels), world)) / len(labels)
+                segments, targets, labels = (part[rank::world] for part in (segments, targets, labels))
+            if segments.ndim == 4:
+                segments = segments.contiguous(memory_format=torch.channels_last)
+            set_rate(optimizer, rate(step))
+            logits = network(segments)
+            loss = _loss(logits, targets, params.label_smoothing)
+            fabric.backward(share * loss)
+            if params.clip_norm:
+                fabric.clip_gradients(network, optimizer, max_norm=params.clip_norm, error_if_nonfinite=False)
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update()
+            step += 1
+            # Sums stay tensors until the epoch's end: reading one would wait for the device.
+            correct = (_verdict(logits.detach()).argmax(1) == labels).sum()
+            loss_sum += loss.detach() * len(labels)
+            num_correct += correct
+            num_seen += len(labels)
+            if watch is not None:
+                losses.append(loss.detach())
+                accuracies.append(correct / len(labels))
+        sums = fabric.all_reduce(torch.stack([loss_sum, num_correct, num_seen]), reduce_op="sum").tolist()
+        probabilities = vote(segment_probabilities(average.model, voters, fabric), voters.track, how=voting)
+        validation_loss, validation_accuracy = track_scores(probabilities, voters)
+        epoch = Epoch(
+            epoch=len(progress.curves) + 1,
+            train_loss=sums[0] / sums[2],
+            train_accuracy=sums[1] / sums[2],
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+        )
+        progress.add(epoch, better=lambda one, other: _better(one, other, params.select))
+        on_epoch(epoch)
+        if watch is not None:
+            watch(epoch, average.model, torch.stack(losses).tolist(), torch.stack(accuracies).tolist())
+        if resume is not None and rank == 0:
+            progress.keep(resume)
+    return Fit(state=progress.state, curves=progress.curves, best=progress.best)
+
+
+def diverged(fitted: Fit) -> bool:
+    """Whether a loss or score of the selected epoch is not a number."""
+    return not all(math.isfinite(value) for value in asdict(fitted.best).values())
+
+
+def _loss(logits: torch.Tensor, targets: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+    """Cross entropy; of a pair of networks the mean of theirs, which each learns from alone."""
+    if logits.ndim == 3:
+        targets = targets.repeat_interleave(logits.shape[1], dim=0)
+        logits = logits.flatten(0, 1)
+    return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+
+
+def _verdict(logits: torch.Tensor) -> torch.Tensor:
+    """Logits [shape=(batch, num_genres)]; of a pair of networks their mean, as when it is not trained."""
+    return logits if logits.ndim == 2 else logits.mean(dim=1)
+
+
+def _resume(path: Path, config: Params, description: dict[str, Any], fabric: Any) -> Resume:
+    identity = {
+        **description,
+        "seed": config.seed,
+        "train": config.section("train"),
+        "device": fabric.device.type,
+        "processes": fabric.world_size,
+    }
+    return Resume(path, identity)
+
+
+def track_scores(probabilities: np.ndarray, voters: batches.FixedSegments) -> tuple[float, float]:
+    """Cross entropy and accuracy of voted probabilities [shape=(num_tracks, num_genres)], over tracks."""
+    label = np.zeros(len(probabilities), dtype=np.int64)
+    label[voters.track] = voters.label
+    likelihood = probabilities[np.arange(len(label)), label]
+    loss = float(-np.log(np.maximum(likelihood, 1e-12)).mean())
+    return loss, float((probabilities.argmax(1) == label).mean())
+
+
+def _better(epoch: Epoch, best: Epoch, select: str) -> bool:
+    """Strictly better, so that of equal epochs the first is kept; accuracy ties are broken by the loss."""
+    if select == "last":
+        return True
+    if select == "validation_loss":
+        return epoch.validation_loss < best.validation_loss
+    return (epoch.validation_accuracy, -epoch.validation_loss) > (
+        best.validation_accuracy,
+        -best.validation_loss,
+    )

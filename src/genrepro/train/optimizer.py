@@ -1,0 +1,82 @@
+"""The optimiser and its rate: AdamW, layers of a body at rates of their own, three schedules.
+
+AdamW: Loshchilov and Hutter, ICLR 2019. One cycle: Smith and Topin 2018, with the shares of
+`torch.optim.lr_scheduler.OneCycleLR`, but for its cycle of the momentum. Layer-wise decay of the rate: as in
+BEiT (Bao et al., ICLR 2022).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from genrepro.base.params import Train
+
+# OneCycleLR's defaults: the rate begins at a 25th of its peak and ends at a 10 000th of that.
+_FIRST, _LAST = 1 / 25, 1 / 25e4
+
+
+def adamw(model: nn.Module, params: Train) -> torch.optim.Optimizer:
+    """AdamW that decays weights but neither biases nor norms' scales, which have one dimension.
+
+    Each group keeps its peak rate under ``peak_lr``; `set_rate` scales it.
+    """
+    groups = []
+    layers = _layers(model) if params.layer_decay < 1 else [list(model.parameters())]
+    for depth, parameters in enumerate(reversed(layers)):
+        lr = params.lr * params.layer_decay**depth
+        for weight_decay, chosen in (
+            (params.weight_decay, [p for p in parameters if p.requires_grad and p.ndim > 1]),
+            (0.0, [p for p in parameters if p.requires_grad and p.ndim <= 1]),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "lr": lr, "peak_lr": lr, "weight_decay": weight_decay})
+    # The fused kernel takes its own square roots; the others ask MKL, whose last bit differs between vendors.
+    return torch.optim.AdamW(groups, lr=params.lr, fused=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Every group's rate, as a share of its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+
+
+def schedule(params: Train, *, num_steps: int) -> Callable[[int], float]:
+    """Share of the peak rate by step, from 0.
+
+    Parameters
+    ----------
+    params : Train
+        ``schedule`` and ``warmup``. The warm-up is linear, that of one cycle a cosine.
+    num_steps : int
+        Of the whole training.
+    """
+    warmup = max(1, round(params.warmup * num_steps))
+
+    def cosine(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
+
+    def constant(step: int) -> float:
+        return min(1.0, (step + 1) / warmup)
+
+    def one_cycle(step: int) -> float:
+        peak = params.warmup * num_steps - 1  # OneCycleLR's own, which need not be whole
+        if step <= peak:
+            return _ease(_FIRST, 1.0, step / peak if peak > 0 else 1.0)
+        return _ease(1.0, _LAST, (step - max(peak, 0)) / max(1.0, num_steps - 1 - max(peak, 0)))
+
+    return {"cosine": cosine, "constant": constant, "one_cycle": one_cycle}[params.schedule]
+
+
+def _ease(first: float, last: float, share: float) -> float:
+    """Half a cosine from one value to another."""
+    return last + (first - last) / 2 * (1 + math.cos(math.pi * share))
+
+
+def _layers(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Parameters by depth; all at one where a model tells no depths apart."""
+    layers = getattr(model, "layers", None)
+    return layers() if layers is not None else [list(model.parameters())]

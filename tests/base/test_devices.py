@@ -1,0 +1,58 @@
+"""Claims about devices: the variable decides, and what is not there is refused with a sentence."""
+
+import pytest
+import torch
+
+from genrepro.base import devices
+from genrepro.base.errors import GenreproError
+from genrepro.exact import numerics
+
+THERE = {
+    "cpu": True,
+    "cuda": torch.cuda.is_available(),
+    "mps": torch.backends.mps.is_available(),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, there in THERE.items() if there])
+def test_the_variable_chooses_the_device(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+    assert devices.device().type == name
+    assert devices.fabric("32-true").device.type == name
+
+
+@pytest.mark.parametrize("name", [name for name, there in THERE.items() if not there])
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+    for choose in (devices.device, lambda: devices.fabric("32-true")):
+        with pytest.raises(GenreproError, match=f"'{name}', but torch sees no such device"):
+            choose()
+
+
+@pytest.mark.parametrize("name", ["", "tpu", "CPU"])
+def test_an_unknown_device_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+    with pytest.raises(GenreproError, match="must be one of auto, cpu, cuda, mps"):
+        devices.device()
+
+
+def test_without_the_variable_training_and_evaluation_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GENREPRO_ACCELERATOR")
+    assert devices.device().type == devices.fabric("32-true").device.type
+
+
+@pytest.mark.parametrize(
+    ("precision", "pinned", "warned"),
+    [("bf16-mixed", True, True), ("bf16-mixed", False, False), ("32-true", True, False)],
+)
+def test_bfloat16_that_a_pinned_cpu_emulates_is_said_to_be_slow(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    precision: str,
+    pinned: bool,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(numerics, "pinned", lambda: pinned)
+    devices.fabric(precision)
+    said = capsys.readouterr().err
+    assert ("GENREPRO_NATIVE=1" in said) is warned and said.count("\n") == warned

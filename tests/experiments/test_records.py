@@ -1,0 +1,177 @@
+"""Claims about `genrepro experiment collect`: which runs of DVC become records, and which are refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from support.measured import ENTRIES, SPLIT, Project, invoke, make_project
+
+from genrepro.experiments import records
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.chdir(tmp_path)
+    return make_project(tmp_path)
+
+
+def test_collecting_twice_changes_nothing(project: Project) -> None:
+    project.ran("songs", seed=0, num_correct=60)
+    invoke("collect")
+    first = records.path("songs").read_bytes()
+    assert invoke("collect") == "1 runs recorded\n"
+    assert records.path("songs").read_bytes() == first
+
+
+def test_a_new_seed_joins_the_recorded_ones(project: Project) -> None:
+    project.ran("songs", seed=1, num_correct=60)
+    invoke("collect")
+    project.commit()
+    project.git("update-ref", "-d", project.git("for-each-ref", "--format=%(refname)", "refs/exps"))
+    project.ran("songs", seed=0, num_correct=66)
+    invoke("collect")
+    assert [run["seed"] for run in json.loads(records.path("songs").read_text())["runs"]] == [0, 1]
+
+
+def test_of_two_runs_of_one_name_that_of_this_commit_counts(project: Project) -> None:
+    project.ran("songs", seed=0, num_correct=60)
+    first = project.git("rev-parse", "HEAD")
+    project.commit()
+    project.ran("songs", seed=0, num_correct=66)
+    invoke("collect")
+    assert project.row("songs")[5] == "0.667"
+    project.git("reset", "--quiet", "--hard", first)
+    invoke("collect")
+    assert project.row("songs")[5] == "0.606"
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "words"),
+    [("train.epochs", 3, "train.epochs = 3, now 2"), ("cnn.channels", [4], "cnn.channels = [4], now [16,")],
+)
+def test_a_run_with_other_parameters_is_not_recorded(
+    project: Project, dotted: str, value: Any, words: str
+) -> None:
+    project.ran("songs", seed=0, num_correct=60, overrides={dotted: value})
+    printed = invoke("collect")
+    assert "0 runs recorded" in printed and "songs-s0 (" in printed and words in printed
+    assert not records.path("songs").exists()
+
+
+def test_where_the_data_lay_and_other_models_sections_do_not_matter(project: Project) -> None:
+    elsewhere = {"source": "there", "mel.png_per_genre": "all", "lstm.hidden": 4, "head.width": 4}
+    project.ran("songs", seed=0, num_correct=60, overrides=elsewhere)
+    assert invoke("collect") == "1 runs recorded\n"
+
+
+def test_a_run_of_another_seed_under_this_ones_name_is_not_recorded(project: Project) -> None:
+    project.ran("songs", seed=0, num_correct=60, overrides={"seed": 5})
+    assert "it ran with seed = 5" in invoke("collect")
+
+
+def test_a_new_measurement_replaces_stale_ones(project: Project) -> None:
+    for seed in (0, 1):
+        project.ran("songs", seed=seed, num_correct=60)
+    invoke("collect")
+    project.set("train.batch_size", 8)
+    project.commit()
+    project.ran("songs", seed=1, num_correct=66)
+    printed = invoke("collect")
+    assert "1 runs recorded" in printed and "train.batch_size = 16, now 8" in printed
+    assert project.row("songs")[5:7] == ["0.667", "1 of 3 seeds"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"accuracy": None}, "accuracy = None must be a finite number"),
+        ({"leaky": "very"}, "leaky = 'very' must be a whole number"),
+    ],
+)
+def test_an_experiment_without_its_figures_is_one_sentence(
+    project: Project, changes: dict[str, Any], words: str
+) -> None:
+    project.ran("songs", seed=0, num_correct=60, **changes)
+    refused = invoke("collect").splitlines()[-1]
+    assert refused.startswith("genrepro: songs-s0 (") and words in refused
+
+
+def test_an_experiment_that_did_not_get_that_far_is_one_sentence(project: Project) -> None:
+    head = project.git("rev-parse", "HEAD")
+    project.set("train.epochs", 2)
+    project.set("split.strategy", "random")
+    project.experiment("songs-s0", baseline=head, commit=project.commit())
+    assert "is not recorded: it has no metrics/train.json." in invoke("collect")
+
+
+# ----------------------------------------------------------------------------------------------------
+# Sweeps
+
+AXIS = {"first": 0.1, "last": 0.3, "step": 0.1}
+WINNER = {
+    "lr": 0.2,
+    "weight_decay": 0.1,
+    "seed": 0,
+    "epoch": 4,
+    "validation_loss": 0.5,
+    "validation_accuracy": 0.75,
+    "test_loss": 0.75,
+    "test_accuracy": 0.625,
+    "test_accuracy_low": 0.5,
+    "test_accuracy_high": 0.7,
+    "selection_optimism": 0.125,
+}
+SWEPT = {
+    "num_cells": 9,
+    "num_diverged": 0,
+    "num_tracks": 99,
+    "leaky": 1,
+    "by_loss": WINNER,
+    "by_accuracy": WINNER | {"test_accuracy": 0.5},
+    "split_sha256": "s",
+    "features_sha256": "f",
+}
+
+
+def swept(project: Project, *, lr: dict[str, float], select: str = "validation_loss") -> None:
+    """A repository whose one experiment is a sweep, and a run of it with the rates ``lr``."""
+    entry = ENTRIES["pictures"] | {"sweep": {"lr": AXIS, "weight_decay": AXIS}}
+    entry["overrides"] = entry["overrides"] | {"train.select": select}
+    YAML().dump({"recipes": {}, "experiments": {"pictures": entry}}, project.path / "experiments.yaml")
+    (project.path / "docs" / "RESULTS.template.md").write_text(
+        "<!-- sweeps: mine -->\n\n<!-- runs: mine -->\n"
+    )
+    (project.path / "sweeps").mkdir()
+    values = {"lr": lr, "weight_decay": AXIS, "seed": [0], "report": "none"}
+    YAML().dump({"sweep": values}, project.path / "sweeps" / "params.yaml")
+    head = project.commit()
+    for key, value in entry["overrides"].items():
+        project.set(key, value)
+    project.metric("sweep", SWEPT)
+    project.metric("split", SPLIT)
+    project.experiment("pictures-s0", baseline=head, commit=project.commit())
+    project.git("reset", "--quiet", "--hard", head)
+
+
+@pytest.mark.parametrize(
+    ("select", "accuracy"), [("validation_loss", "0.625"), ("validation_accuracy", "0.500")]
+)
+def test_a_sweep_is_recorded_with_its_winner_and_what_choosing_cost(
+    project: Project, select: str, accuracy: str
+) -> None:
+    swept(project, lr=AXIS, select=select)
+    assert "1 runs recorded" in invoke("collect")
+    row = next(row for row in project.table() if row[0] == "`pictures`")
+    assert row[5:9] == ["0", "rate 0.2, decay 0.1, epoch 4, of 9", "0.750", accuracy]
+    assert row[9:] == ["0.500-0.700", "99", "+0.125", "`artist` 800 / 100 / 99", "1"]
+    assert project.row("pictures-s0")[0] == accuracy
+
+
+def test_a_sweep_over_another_grid_is_not_recorded(project: Project) -> None:
+    swept(project, lr=AXIS | {"last": 0.2})
+    said = invoke("collect")
+    assert "0 runs recorded" in said and "train.lr = [0.1, 0.2], now [0.1, 0.2, 0.3]" in said
+    row = next(row for row in project.table() if row[0] == "`pictures`")
+    assert row[6].startswith("not run: needs gtzan_images")

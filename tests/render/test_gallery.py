@@ -1,0 +1,134 @@
+"""Claims about figures: the data alone decides their bytes, and the gallery shows what it says."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from support.builders import make_catalog, write_mels
+
+from genrepro.figures import training
+from genrepro.render.gallery import draw_gallery, write_spectrogram
+
+CURVES = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3],
+        "train_loss": [2.0, 1.5, 1.0],
+        "validation_loss": [2.1, 1.7, 1.8],
+        "train_accuracy": [0.2, 0.4, 0.6],
+        "validation_accuracy": [0.1, 0.3, 0.4],
+    }
+)
+PREDICTIONS = pd.DataFrame(
+    {"genre": ["jazz", "jazz", "rock", "rock"], "predicted": ["jazz", "rock", "rock", "rock"]}
+)
+GALLERY = {"jazz": 5, "rock": 14}
+
+
+def gallery(folder: Path, *, per_genre: Any, faulty: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """Every file of a gallery drawn below ``folder``, by its place there."""
+    tracks = [f"{genre}.{number:05d}" for genre, count in GALLERY.items() for number in range(count)]
+    rng = np.random.default_rng(0)
+    spectrograms = {
+        track_id: None if track_id in faulty else rng.uniform(-80, 0, (20, 8)) for track_id in tracks
+    }
+    catalog = make_catalog(
+        [
+            {
+                "track_id": track_id,
+                "genre": track_id.split(".")[0],
+                "artist": "A $trange_name" if number % 2 else None,
+            }
+            for number, track_id in enumerate(tracks)
+        ]
+    )
+    folder.mkdir(exist_ok=True)
+    path = write_mels(folder / "mel.parquet", spectrograms)
+    num_drawn = draw_gallery(path, catalog, folder=folder / "png", per_genre=per_genre)
+    drawn = {
+        file.relative_to(folder / "png").as_posix(): file.read_bytes()
+        for file in (folder / "png").rglob("*.png")
+    }
+    assert num_drawn == sum("/" in name for name in drawn)
+    return drawn
+
+
+def tracks_in(drawn: dict[str, bytes], genre: str) -> list[str]:
+    return sorted(name for name in drawn if name.startswith(f"{genre}/"))
+
+
+def test_a_gallery_has_a_sheet_and_the_tracks_of_each_genre(tmp_path: Path) -> None:
+    drawn = gallery(tmp_path, per_genre=3)
+    assert set(drawn) == {
+        "jazz.png",
+        "jazz/jazz.00000.png",
+        "jazz/jazz.00002.png",
+        "jazz/jazz.00004.png",
+        "rock.png",
+        *tracks_in(drawn, "rock"),
+    }
+    # Evenly spread over the genre, first and last among them.
+    assert tracks_in(drawn, "rock")[::2] == ["rock/rock.00000.png", "rock/rock.00013.png"]
+
+
+def test_all_means_all(tmp_path: Path) -> None:
+    drawn = gallery(tmp_path, per_genre="all")
+    assert {genre: len(tracks_in(drawn, genre)) for genre in GALLERY} == GALLERY
+
+
+def test_none_means_none(tmp_path: Path) -> None:
+    assert gallery(tmp_path, per_genre=0) == {}
+
+
+def test_what_cannot_be_drawn_is_passed_over(tmp_path: Path) -> None:
+    drawn = gallery(tmp_path, per_genre="all", faulty=("jazz.00001", "rock.00000"))
+    assert {genre: len(tracks_in(drawn, genre)) for genre in GALLERY} == {"jazz": 4, "rock": 13}
+
+
+def test_a_gallery_drawn_twice_is_the_same_bytes(tmp_path: Path) -> None:
+    one, other = (gallery(tmp_path / name, per_genre=2) for name in ("one", "other"))
+    assert one == other
+
+
+def test_a_spectrogram_has_a_pixel_a_cell_in_magma_and_low_bands_at_the_bottom(tmp_path: Path) -> None:
+    spectrogram = np.random.default_rng(0).uniform(-60, 0, (30, 10)).astype(np.float16)
+    write_spectrogram(tmp_path / "a" / "b.png", spectrogram, top_db=60.0)
+    with Image.open(tmp_path / "a" / "b.png") as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (10, 30, 3)
+    for frame, band in ((0, 0), (29, 0), (0, 9), (13, 4)):
+        level = 1 + float(spectrogram[frame, band]) / 60
+        expected = np.array(matplotlib.colormaps["magma"](level)[:3]) * 255
+        np.testing.assert_allclose(pixels[9 - band, frame], expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda path: training.learning_curves(CURVES, best_epoch=2, path=path),
+        lambda path: training.confusion_matrix(PREDICTIONS, genres=["jazz", "pop", "rock"], path=path),
+    ],
+    ids=["learning curves", "confusion matrix"],
+)
+def test_a_figure_drawn_twice_is_the_same_bytes(tmp_path: Path, draw: Callable[[Path], None]) -> None:
+    draw(tmp_path / "one.png")
+    draw(tmp_path / "a" / "other.png")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "a" / "other.png").read_bytes()
+
+
+def test_other_data_is_another_figure(tmp_path: Path) -> None:
+    training.learning_curves(CURVES, best_epoch=2, path=tmp_path / "one.png")
+    training.learning_curves(CURVES, best_epoch=3, path=tmp_path / "other.png")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "other.png").read_bytes()
+
+
+def test_no_figure_stays_open(tmp_path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    training.learning_curves(CURVES, best_epoch=2, path=tmp_path / "a.png")
+    gallery(tmp_path, per_genre=1)
+    assert plt.get_fignums() == []

@@ -1,0 +1,98 @@
+"""A small copy of the project in a temporary folder, with a git history and a DVC cache of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from support.builders import ROOT
+
+# A pipeline that takes seconds: 60 short tracks, a narrow network, two epochs.
+SMALL = {
+    "synthetic": {"num_tracks": 60, "duration": 5.0},
+    "mel": {"n_mels": 32, "png_per_genre": 1},
+    "segments": {"duration": 2.0, "num_segments": 2},
+    "train": {"epochs": 2},
+    "cnn": {"channels": [4, 4, 4, 4, 4]},
+}
+
+
+class Project:
+    """A checkout of genrepro at ``path``; runs commands there as a user would."""
+
+    def __init__(self, path: Path, **environment: str) -> None:
+        self.path = path
+        # The environment's tools, and none of what this test run itself was started with.
+        foreign = ("DVC_", "MLFLOW_", "GIT_", "GENREPRO_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+        kept.pop("PYTHONPATH", None)
+        self.environment = kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "user.name",
+            "GIT_CONFIG_VALUE_0": "A. Tester",
+            "GIT_CONFIG_KEY_1": "user.email",
+            "GIT_CONFIG_VALUE_1": "tester@example.org",
+            **environment,
+        }
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=300
+        )
+        assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def stage(self, name: str) -> subprocess.CompletedProcess[str]:
+        return self.run("python", "-m", f"stages.{name}", check=False)
+
+    def set(self, **sections: object) -> None:
+        """Change params.yaml: a section's keys, or a top-level value."""
+        yaml = YAML()
+        path = self.path / "params.yaml"
+        values = yaml.load(path)
+        for section, change in sections.items():
+            if isinstance(change, dict):
+                values[section].update(change)
+            else:
+                values[section] = change
+        yaml.dump(values, path)
+
+    def json(self, name: str) -> dict:
+        return json.loads((self.path / "metrics" / f"{name}.json").read_text())
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", "state")
+
+    def clone(self, path: Path, **environment: str) -> "Project":
+        self.run("git", "clone", "--quiet", str(self.path), str(path))
+        return Project(path, **environment)
+
+
+def stages_run(output: str) -> list[str]:
+    """Names of the stages that DVC says it ran."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
+
+
+def copy_of_the_checkout(path: Path) -> Project:
+    """What git knows of this checkout, uncommitted changes too, without the default run's results."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in listed:
+        if name.startswith(("metrics/", "models/", "data/", "tests/", "docs/")) or name == "dvc.lock":
+            continue
+        if (ROOT / name).is_file():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, path / name)
+    project = Project(path)
+    project.set(**SMALL)
+    project.run("git", "init", "--quiet", "--initial-branch", "main")
+    project.commit()
+    return project
