@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.builders import make_inputs, make_params
+from support.builders import make_inputs
+from support.transformer import REPORT, SMALL, checkpoint
 from torch import nn
 from torch.nn import functional as F
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification, ViTConfig, ViTModel
@@ -18,16 +19,6 @@ from genrepro.base import devices
 from genrepro.base.errors import GenreproError
 from genrepro.exact import numerics
 from genrepro.models import ast
-
-REPORT = make_params(model="ast").architecture()
-SMALL = {
-    **REPORT,
-    "hidden_size": 24,
-    "num_layers": 3,
-    "num_heads": 2,
-    "intermediate_size": 40,
-    "trainable_blocks": 0,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -50,23 +41,6 @@ def build(config: dict[str, Any] | None = None, **overrides: Any) -> ast.Ast:
 
 def segments(num_frames: int = 50, *, num_bands: int = 32, batch: int = 3) -> torch.Tensor:
     return torch.randn(batch, 1, num_bands, num_frames)
-
-
-def checkpoint(folder: Path, *, num_frames: int = 50, num_bands: int = 32, **overrides: Any) -> Any:
-    """A model in transformers' own format, as `save_pretrained` writes it, with AudioSet's 527 classes."""
-    config = ASTConfig(
-        hidden_size=24,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=40,
-        max_length=num_frames,
-        num_mel_bins=num_bands,
-        **{"num_labels": 527, **overrides},
-    )
-    model = ASTForAudioClassification(config).eval()
-    nn.init.normal_(model.audio_spectrogram_transformer.embeddings.position_embeddings)
-    model.save_pretrained(folder)
-    return model
 
 
 def complaint(model: ast.Ast) -> str:

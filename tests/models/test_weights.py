@@ -15,6 +15,8 @@ import torchvision
 from safetensors.torch import save_file
 from support.builders import ROOT, make_inputs, make_params
 from support.server import Fault, Server
+from support.transformer import SMALL as SMALL_AST
+from support.transformer import checkpoint
 from torchvision.models import VisionTransformer, ViT_B_16_Weights
 
 from genrepro import models
@@ -250,8 +252,8 @@ def test_a_damaged_earlier_download_is_named(hub: Path, point: Any) -> None:
 # without a network, and then asks for a model that it never had.
 FROM_HUB = """
 import hashlib, json, socket, time
-from genrepro import models, weights
-from genrepro.errors import GenreproError
+from genrepro import models
+from genrepro.base.errors import GenreproError
 from genrepro.models import ast
 
 config, inputs = json.loads(input()), json.loads(input())
@@ -279,9 +281,6 @@ except GenreproError as error:
 
 
 def test_audioset_comes_by_transformers_own_download_and_only_once(server: Server, tmp_path: Path) -> None:
-    from test_ast import SMALL as SECTION
-    from test_ast import checkpoint
-
     from genrepro.models import ast
 
     checkpoint(tmp_path / "model")
@@ -290,7 +289,7 @@ def test_audioset_comes_by_transformers_own_download_and_only_once(server: Serve
         content = (tmp_path / "model" / name).read_bytes()
         etag = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
         server.serve(f"/{ast.AUDIOSET}/resolve/main/{name}", content, validators={**etag, **commit})
-    section = {**SECTION, "weights": "audioset"}
+    section = {**SMALL_AST, "weights": "audioset"}
     done = subprocess.run(
         [sys.executable, "-c", FROM_HUB],
         input=f"{json.dumps(section)}\n{json.dumps(make_inputs())}\n",
@@ -307,7 +306,7 @@ def test_audioset_comes_by_transformers_own_download_and_only_once(server: Serve
     )
     assert done.returncode == 0, done.stderr
     first, again, error = done.stdout.splitlines()
-    local = ast.build({**SECTION, "weights": str(tmp_path / "model")}, num_genres=8, inputs=make_inputs())
+    local = ast.build({**SMALL_AST, "weights": str(tmp_path / "model")}, num_genres=8, inputs=make_inputs())
     local.load()
     tensors = sorted((name, value.numpy().tobytes()) for name, value in local.body.state_dict().items())
     assert first == again == hashlib.sha256(b"".join(content for _, content in tensors)).hexdigest()

@@ -14,7 +14,7 @@ def test_two_queued_experiments_run_their_own_clones_code_into_one_store(
     reproduced: Project, wait_for_queue: Callable[[Project], None]
 ) -> None:
     """Another genrepro is installed in the environment; one of the two has a planted difference."""
-    module = reproduced.path / "src" / "genrepro" / "evaluation.py"
+    module = reproduced.path / "src" / "genrepro" / "evaluate" / "scores.py"
     honest = module.read_text()
     line = '"segment_accuracy": rounded(segment_accuracy),'
     assert line in honest

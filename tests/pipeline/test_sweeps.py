@@ -105,18 +105,20 @@ def test_a_killed_sweep_goes_on(reproduced: Project) -> None:
 SHORTENED = """
 import stages
 from pathlib import Path
-from genrepro import checkpoint, features, files, grid, params, sweep
+from genrepro.base import files, params, tables
+from genrepro.models.shared import checkpoint, inputs
+from genrepro.sweep import grid, heads
 config = params.load()
 cells = grid.cells(grid.load(), config)[:{number}]
-packed = features.load(Path("data/synthetic/features"))
-split = features.read_split(Path("data/synthetic/split.csv"))
+packed = inputs.load(Path("data/synthetic/features"))
+split = tables.read_split(Path("data/synthetic/split.csv"))
 description = checkpoint.describe(
     model=config.model, section=config.architecture(), features=packed.description,
     split_sha256=files.sha256(Path("data/synthetic/split.csv")))
 trained = []
-train_cell = sweep.train_cell
-sweep.train_cell = lambda task, cell: trained.append(cell) or train_cell(task, cell)
-curves = sweep.run(packed, split, config, description, cells, folder=Path("data/synthetic/sweep.partial"))
+train_cell = heads.train_cell
+heads.train_cell = lambda task, cell: trained.append(cell) or train_cell(task, cell)
+curves = heads.run(packed, split, config, description, cells, folder=Path("data/synthetic/sweep.partial"))
 print(curves[["lr", "weight_decay"]].drop_duplicates().shape[0], len(trained))
 """
 

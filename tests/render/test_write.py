@@ -161,11 +161,11 @@ def killed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     stuck.unlink()
     os.mkfifo(stuck)
     script = (
-        "import sys, conftest; from pathlib import Path; import test_render\n"
+        "import sys, conftest; from pathlib import Path; import test_write\n"
         "raw, whole, out = map(Path, sys.argv[1:])\n"
-        "test_render.rendered(raw, out, table=test_render.catalog(whole))\n"
+        "test_write.rendered(raw, out, table=test_write.catalog(whole))\n"
     )
-    paths = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
+    paths = os.pathsep.join(str(ROOT / name) for name in ("src", "tests", "tests/render"))
     with subprocess.Popen(
         [sys.executable, "-c", script, copy, raw, out], env={**os.environ, "PYTHONPATH": paths}
     ) as renderer:
@@ -235,7 +235,7 @@ def test_a_damaged_part_is_done_again(
 
 def test_a_code_change_is_seen_in_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     before = journal.identity()
-    monkeypatch.setattr(journal, "_CODE", (*journal._CODE, "audit"))
+    monkeypatch.setattr(journal, "_CODE", (*journal._CODE, "audit/faults.py"))
     assert journal.identity.__wrapped__()["code"] != before["code"]
 
 
@@ -297,7 +297,9 @@ def test_a_dask_cluster_gives_the_same_bytes_or_says_why_not(
     monkeypatch.chdir(raw.parent)
     relative = raw.relative_to(raw.parent)
     if kind == "unpinned":
-        with pytest.raises(GenreproError, match=r"arithmetic: native, here pinned.*genrepro\.numerics"):
+        with pytest.raises(
+            GenreproError, match=r"arithmetic: native, here pinned.*genrepro\.exact\.numerics"
+        ):
             rendered(relative, tmp_path / "dask", backend="dask")
     else:
         there = rendered(relative, tmp_path / "dask", backend="dask")

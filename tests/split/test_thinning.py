@@ -15,8 +15,8 @@ from genrepro.base.params import Split
 from genrepro.exact import identity
 from genrepro.features import packing
 from genrepro.models.shared import segments
-from genrepro.split import strategies
-from genrepro.split.proof import leaks, thinning
+from genrepro.split import strategies, thinning
+from genrepro.split.proof import leaks
 
 STRATEGIES = ["artist", "official", "stratified", "random", "segment"]
 SHARES = [0.01, 0.1, 0.25, 0.5, 0.75, 0.99, 1.0]

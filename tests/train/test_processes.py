@@ -13,12 +13,14 @@ from support.builders import ROOT
 # A script and no test module: torchrun starts it in every process.
 SCRIPT = """
 import json, sys
-from genrepro.numerics import pin
+from genrepro.exact.numerics import pin
 pin()
 from pathlib import Path
 import torch
 from support.builders import make_params, make_toy
-from genrepro import checkpoint, devices, features, training
+from genrepro.base import devices
+from genrepro.models.shared import checkpoint
+from genrepro.train import fit
 folder, model, batch_size = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(1)
 torch.manual_seed(3)
@@ -32,7 +34,7 @@ recipe = {"epochs": 5, "batch_size": batch_size, "lr": 0.003, "ema": 0.9, "mixup
 config = make_params(model=model, train=recipe, **{model: sections[model]})
 description = checkpoint.describe(
     model=model, section=config.architecture(), features=toy.features.description, split_sha256="-")
-fitted, _ = training.run(toy.features, toy.split, config, description,
+fitted, _ = fit.run(toy.features, toy.split, config, description,
                          unfinished=folder / "unfinished.safetensors")
 if devices.rank() == 0:
     curves = [[e.train_loss, e.train_accuracy, e.validation_loss] for e in fitted.curves]

@@ -150,12 +150,12 @@ def test_a_training_stops_when_nothing_gets_better(toy: Toy) -> None:
 
 SCRIPT = """
 import sys
-from genrepro.numerics import pin
+from genrepro.exact.numerics import pin
 pin()
 from pathlib import Path
 import torch
 from support.builders import make_toy
-from genrepro import files, resume
+from genrepro.train import resume
 import test_resume
 resume.INTERVAL, resume.SHARE = 0.0, 1e9
 folder = Path(sys.argv[1])
@@ -163,13 +163,16 @@ torch.set_num_threads(1)
 toy = make_toy(folder)
 config = test_resume.make_config(epochs=int(sys.argv[2]))
 fitted = test_resume.train(toy, config, folder / "unfinished.safetensors")
-from genrepro import checkpoint
+from genrepro.models.shared import checkpoint
 checkpoint.save(folder, fitted.state, {})
 """
 
 
 def test_a_process_killed_at_any_moment_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", Path(__file__).parent))),
+    }
 
     def start(folder: Path) -> subprocess.Popen:
         folder.mkdir(exist_ok=True)
@@ -187,3 +190,12 @@ def test_a_process_killed_at_any_moment_ends_with_the_same_bytes(tmp_path: Path)
     assert (disturbed / "unfinished.safetensors").exists() and not (disturbed / "model.safetensors").exists()
     assert start(disturbed).wait(timeout=300) == 0
     assert (disturbed / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+
+
+def test_an_edit_of_any_package_makes_a_killed_training_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    before = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or before(path))
+    resume.digest({})
+    packages = {path.relative_to(ROOT / "src" / "genrepro").parts[0] for path in read}
+    assert {"models", "train", "sweep", "features", "exact"} <= packages

@@ -77,7 +77,7 @@ def digest(identity: dict[str, Any]) -> str:
     import torch
 
     found = hashlib.sha256(json.dumps({**identity, "torch": torch.__version__}, sort_keys=True).encode())
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]  # all of genrepro
     for source in sorted(package.rglob("*.py")):
         found.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
     return found.hexdigest()
