@@ -1,9 +1,9 @@
-# genrepro: `make repro` and `make test` are all a fresh machine needs (git, make and Python >= 3.11).
+# genrepro: a fresh machine with git, make and Python >= 3.11 needs only `make repro` and `make test`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# dvc.yaml calls `python`: the environment's own must be the one that is found.
+# dvc.yaml calls `python`, which must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: repro test lint lock fresh review help
@@ -25,16 +25,16 @@ lint: $(STAMP)  ## formatting, lint and types
 fresh: $(STAMP)  ## does dvc.lock say what the working tree says? (needs no data)
 	.ci/freshness
 
-# What `make` says of an installation goes to standard output too; the workflow calls .ci/review itself.
+# An installation writes to standard output too, so the workflow calls .ci/review itself.
 BASE ?= main
 review: $(STAMP)  ## what this checkout changes against BASE=main, and whether it is noise, as Markdown
 	@.ci/review "$(BASE)"
 
-# Written by pip-compile; no index address enters the file, so that any mirror serves it.
+# pip-compile writes it. It holds no index address, so any mirror can serve it.
 lock: $(STAMP)  ## pin every version anew in requirements.lock
 	pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml
 
-# The stamp names the lock file's content: a no-op while nothing changed, a re-install when it did.
+# The stamp is newer than the lock file until that changes: then the environment is installed anew.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "genrepro needs Python 3.11 or newer: make PYTHON=python3.11 repro" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

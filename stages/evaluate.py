@@ -1,6 +1,6 @@
 """Stage evaluate: the answer, with its uncertainty.
 
-python -m stages.evaluate        params: evaluate
+python -m stages.evaluate        params: dataset, evaluate
     -> metrics/test.json, metrics/per_genre.csv, metrics/predictions.csv
 """
 

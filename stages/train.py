@@ -1,6 +1,6 @@
 """Stage train: fit the model and keep one epoch of it, the last or the best by validation.
 
-    python -m stages.train           params: seed, train, model, <model>
+    python -m stages.train           params: dataset, seed, train, model, <model>, head
         -> models/model.safetensors, models/model.json, metrics/train.json, metrics/curves.csv
 
 `GENREPRO_ACCELERATOR` (auto, cpu, cuda, mps) chooses the device. Several of them:

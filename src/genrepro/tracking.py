@@ -165,7 +165,7 @@ def start(stage: str, config: Params, description: dict[str, Any]) -> Iterator[R
 def log_evaluation(config: Params, description: dict[str, Any], metrics: dict[str, float]) -> None:
     """Add test metrics to the run that trained this model.
 
-    Or to a new run if none did or it has some already.
+    If there is no such run, or if it has test metrics already, a new run takes them.
     """
     run = Run()
 

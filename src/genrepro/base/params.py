@@ -105,7 +105,7 @@ class Audit(Section):
     short_share: float
     """A clip shorter than this share of the data set's median duration is `short`."""
     silence_db: float
-    """dB of full scale; a clip whose peak stays below is `silent`."""
+    """dB of full scale; a clip whose root mean square is below is `silent`."""
     clipped_share: float
     """Share of samples in runs at full scale from which a clip is `clipped`."""
     min_similarity: float
@@ -127,7 +127,7 @@ class Audit(Section):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split(Section):
     strategy: Literal["artist", "official", "stratified", "random", "segment"]
-    """How tracks are dealt out; `splits` tells the five apart."""
+    """How tracks are dealt out; `split.strategies` tells the five apart."""
     train: float
     """Share of tracks."""
     validation: float

@@ -52,7 +52,7 @@ def acquire(*, params: Params, raw: Path) -> None:
 def read_catalog(raw: Path) -> pd.DataFrame:
     """One row for each of GTZAN's 1000 tracks.
 
-    One without a picture has no path and the fault ``missing``.
+    A track without a picture has no path and the fault ``missing``.
     """
     table = gtzan.tracks()
     table["album"] = None

@@ -1,7 +1,4 @@
-"""Scores of voted predictions on the test tracks, each with what it is worth.
-
-An interval, or its sample size.
-"""
+"""Scores of voted predictions on the test tracks, with intervals and the number of tracks."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any

@@ -21,9 +21,9 @@ FAULT_FILTERED_SHA256 = {
 
 
 def tracks() -> pd.DataFrame:
-    """The declared table, one row for each of the 1000 tracks, sorted.
+    """The declared table: one row for each of the 1000 tracks, sorted by ``track_id``.
 
-    Track_id, genre, artist, title, official_split.
+    Its columns are ``track_id``, ``genre``, ``artist``, ``title`` and ``official_split``.
     """
     with (
         resources.files("genrepro.datasets.tables")
