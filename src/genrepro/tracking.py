@@ -241,7 +241,7 @@ def _client() -> tuple[Any, str]:
 
     databases.MAX_RETRY_COUNT = 1  # ten attempts at a database that cannot be opened last 102 s
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # a new store is no news
+        logging.getLogger(name).setLevel(logging.WARNING)  # a new store is not news
     named = bool(os.environ.get("MLFLOW_TRACKING_URI"))
     # Two queued experiments must not both create the database, which the client does, or the experiment.
     with FileLock(root() / "mlflow.db.lock", timeout=60):

@@ -128,7 +128,7 @@ def test_a_broken_table_is_one_sentence(broken: bytes, words: str) -> None:
     with pytest.raises(GenreproError) as refusal:
         parse(broken, name="run")
     assert words in str(refusal.value)
-    assert str(refusal.value).startswith("metrics/predictions.csv of run is no table of predictions: ")
+    assert str(refusal.value).startswith("metrics/predictions.csv of run is not a table of predictions: ")
     assert "\n" not in str(refusal.value)
 
 

@@ -457,7 +457,7 @@ def test_a_wrong_sum_at_the_very_end_of_a_gzip_does_not_go_unseen(tmp_path: Path
         (b"RIFF....WAVE", "it begins with b'RIFF....WAVE'"),
         (b"", "it begins with b''"),
         (np.random.default_rng(1).bytes(5000), "neither a folder nor a zip or tar archive"),
-        (gzip.compress(b"just text" * 1000, mtime=0), "what it holds is no tar archive"),
+        (gzip.compress(b"just text" * 1000, mtime=0), "what it holds is not a tar archive"),
         (gzip.compress(b"", mtime=0), "is cut off or damaged"),
         (b"Rar!\x1a\x07\x00" + bytes(600), "it begins with b'Rar!"),
     ],

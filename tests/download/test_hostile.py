@@ -218,7 +218,7 @@ FILES: dict[str, tuple[str, bytes, str | None]] = {
     "header without audio": ("odd.wav", BROKEN_WAV, "undecodable"),
     "no samples": ("odd.wav", wav(np.zeros(0, np.float32)), "undecodable"),
     "one sample": ("odd.wav", wav(music[:1]), "short"),
-    "a sample that is no number": (
+    "a sample that is not a number": (
         "odd.wav",
         wav(np.where(np.arange(len(music)) == 9, np.nan, music)),
         "undecodable",

@@ -79,7 +79,7 @@ def test_an_entry_of_the_users_file_replaces_urls_and_checks(
     ("text", "reason"),
     [
         (None, "no such file"),
-        ("{", "is no JSON file"),
+        ("{", "is not a JSON file"),
         ("[]", "must hold an object"),
         ('{"small": []}', "'small'"),
         ('{"small": {"checksum": null}}', "a list of urls"),

@@ -110,8 +110,8 @@ def test_the_queue_names_every_value_once() -> None:
     ("content", "words"),
     [
         (None, "metrics/sweep.json is missing: `dvc exp run sweeps/dvc.yaml` writes it"),
-        ("no json", "is no summary of a sweep: run the sweep again"),
-        ("{}", "is no summary of a sweep: run the sweep again"),
+        ("no json", "is not a summary of a sweep: run the sweep again"),
+        ("{}", "is not a summary of a sweep: run the sweep again"),
     ],
 )
 def test_where_no_sweep_ran_there_is_a_sentence(project: Repository, content: str | None, words: str) -> None:

@@ -141,8 +141,8 @@ def test_what_must_be_brought_is_told_from_the_parameters() -> None:
         ({"overrides": {"train.lr": "0.1"}}, "train.lr = '0.1' must be a finite number"),
         ({"overrides": {"train.lr": -1}}, "train.lr = -1.0 must be above 0"),
         ({"overrides": {"model": "svm"}}, "model = 'svm' is unknown"),
-        ({"overrides": {"seed": 1}}, "seed is no override"),
-        ({"overrides": {"source": "music"}}, "source is no override"),
+        ({"overrides": {"seed": 1}}, "seed is not an override"),
+        ({"overrides": {"source": "music"}}, "source is not an override"),
         ({"overrides": ["train.lr"]}, "overrides = ['train.lr'] must be a mapping of keys to values"),
         ({"recipes": ["slow"]}, "unknown recipe slow; known are quick, pictures"),
         ({"recipes": None}, "the key recipes is missing"),
@@ -162,7 +162,7 @@ def test_what_must_be_brought_is_told_from_the_parameters() -> None:
         ({"vary": {"train.lr": 0.1}}, "vary must name one key and list its values"),
         ({"vary": {"train.lr": [0.1]}}, "an entry that varies a key has no published figure"),
         ({"vary": {"train.lr": [0.1, 0.1]}, "published": None}, "songs-0.1 occurs twice"),
-        ({"vary": {"seed": [1]}, "published": None}, "seed is no override"),
+        ({"vary": {"seed": [1]}, "published": None}, "seed is not an override"),
         ({"sweep": {"lr": [0.1], "weight_decay": [0.1]}}, "sweep.lr must be first, last and step"),
         ({"sweep": {"momentum": [0.1]}}, "unknown key sweep.momentum"),
         ({"sweep": {"lr": [], "weight_decay": [0.1]}}, "sweep.lr has no value"),
@@ -176,7 +176,7 @@ def test_a_mistake_in_an_entry_is_one_sentence(tmp_path: Path, changes: dict[str
 
 @pytest.mark.parametrize("name", ["Songs", "so ngs", "-songs", "songs.lock.", "a/b", "so..ngs", "söngs", ""])
 def test_a_name_that_git_or_a_file_system_may_refuse_is_refused(tmp_path: Path, name: str) -> None:
-    assert f"{name!r} is no name" in complaint(tmp_path, **{name: SONGS})
+    assert f"{name!r} is not a name" in complaint(tmp_path, **{name: SONGS})
 
 
 @pytest.mark.parametrize(

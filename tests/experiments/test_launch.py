@@ -108,7 +108,7 @@ def invoke(*arguments: str) -> str:
         (["collect", "song"], "there is no experiment 'song'"),
         (["run", "pictures"], "pictures needs gtzan_images, which cannot be downloaded"),
         (["run", "*"], "pictures needs gtzan_images, which cannot be downloaded"),
-        (["run", "pictures", "--data", "nowhere"], "--data nowhere is no folder"),
+        (["run", "pictures", "--data", "nowhere"], "--data nowhere is not a folder"),
         (["run", "songs", "-S", "train.lr"], "'train.lr' sets nothing: write key=value"),
         (["run", "songs", "-S", "train.rate=1"], "-S train.rate=1: params.yaml has no parameter train.rate"),
         (["run", "songs", "-S", "seed=1"], "choose some of them with --seed"),

@@ -387,8 +387,8 @@ def test_a_log_is_read_as_curves(tmp_path: Path) -> None:
         (b"a,b\n1,2\n1,2,3,4\n", "cannot be read"),
         (b"lr,epoch\n0.1,1\n", "has no weight_decay, val_loss, val_accuracy"),
         (HEADER.encode(), "has no rows"),
-        (HEADER.encode() + b"0.1,0.1,1,high,0.5\n", "val_loss is no number in line 2"),
-        (HEADER.encode() + b"0.1,0.1,1,1,0.5\n0.1,0.1,2,,0.5\n", "val_loss is no number in line 3"),
+        (HEADER.encode() + b"0.1,0.1,1,high,0.5\n", "val_loss is not a number in line 2"),
+        (HEADER.encode() + b"0.1,0.1,1,1,0.5\n0.1,0.1,2,,0.5\n", "val_loss is not a number in line 3"),
         (HEADER.encode() + b"0.1,0.1,1,1,0.5\n" * 2, "a cell has an epoch twice"),
     ],
 )
@@ -407,6 +407,6 @@ def assert_one_sentence(path: Path, problem: Any) -> None:
     with pytest.raises(GenreproError) as refusal:
         averages.read_log(path)
     sentence = str(refusal.value)
-    assert sentence.startswith(f"{path} is no log of a sweep: ") and problem in sentence
+    assert sentence.startswith(f"{path} is not a log of a sweep: ") and problem in sentence
     assert sentence.endswith("with the columns lr, weight_decay, epoch, val_loss, val_accuracy.")
     assert "\n" not in sentence

@@ -247,7 +247,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere", "MIT/ast"])
 def test_what_is_no_folder_is_not_asked_of_the_hub(name: str) -> None:
-    assert f"ast.weights = '{name}' is no folder" in complaint(build(weights=name))
+    assert f"ast.weights = '{name}' is not a folder" in complaint(build(weights=name))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_review_says_what_it_cannot_compare(checkout: Project) -> None:
     assert re.search(r"metrics/test.json +\| accuracy", found["Metrics"])
     refused = checkout.run(".ci/review", "nowhere", check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "'nowhere' is no revision" in refused.stderr
+    assert "'nowhere' is not a revision" in refused.stderr
 
 
 def test_a_review_fits_a_comment_whatever_changed(checkout: Project) -> None:

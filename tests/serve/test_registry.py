@@ -73,7 +73,7 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_done(pyfunc: Any) -
         ({"path": "absent.wav"}, "absent.wav does not exist."),
         ({"path": "models"}, "models is a folder: name the files in it."),
         ({"path": "models/model.json"}, "models/model.json: undecodable: "),
-        ({"path": "a\0b.wav"}, "is no file's name."),
+        ({"path": "a\0b.wav"}, "is not a file's name."),
         ({"path": "a" * 5000}, "cannot be read: File name too long."),
         ({"audio": b"no music at all" * 100}, "1500 bytes: undecodable: "),
         ({"audio": good[:40]}, "40 bytes: undecodable: "),

@@ -142,10 +142,13 @@ def test_a_signal_ends_the_server_and_all_that_it_started(service: Service) -> N
         (["--name", "absent"], "holds no model named absent: run `genrepro register --name absent`."),
         (["--version", "99"], "genrepro has no version 99: it has 1, or say latest."),
         (["--version", "newest"], "genrepro has no version newest: it has 1, or say latest."),
-        (["--name", "a/b"], "'a/b' is no name of a model: use letters, digits, dots, dashes, underscores."),
+        (
+            ["--name", "a/b"],
+            "'a/b' is not a name of a model: use letters, digits, dots, dashes, underscores.",
+        ),
         (
             ["--host", "nowhere.invalid"],
-            "nowhere.invalid is no address of this machine: choose another --host.",
+            "nowhere.invalid is not an address of this machine: choose another --host.",
         ),
         (["--host", "192.0.2.1"], "of 192.0.2.1 cannot be had (cannot assign requested address)"),
     ],

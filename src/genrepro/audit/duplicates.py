@@ -67,7 +67,7 @@ def near_duplicates(mel_path: Path, *, skip: Set[str], min_similarity: float, nu
     skip : set of str
         `track_id` of tracks to leave out (silent ones); rows without a spectrogram are left out anyway.
     min_similarity : float
-        0..1; a candidate below it is no pair.
+        0..1; a candidate below it is not a pair.
     num_workers : int
         Processes that read and fingerprint; the result does not depend on it.
 

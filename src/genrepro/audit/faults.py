@@ -1,7 +1,7 @@
 """What is wrong with the data: every track's findings, clusters of one recording, and who is kept out for it.
 
 missing              the source holds no file
-undecodable          no decoder makes music of it
+undecodable          no decoder can read it
 corrupt              its content is not what its data set published
 declared             its data set's users found it broken
 silent               quieter than ``audit.silence_db``, as the root mean square of the whole clip

@@ -47,7 +47,7 @@ class Interval:
 
     @property
     def includes_zero(self) -> bool:
-        """Is no difference among what the interval allows?"""
+        """Whether the interval holds 0."""
         return self.low <= 0 <= self.high
 
 

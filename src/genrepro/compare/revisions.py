@@ -144,7 +144,7 @@ def parse(content: bytes, *, name: str) -> Predictions:
 
     def broken(what: str) -> GenreproError:
         return GenreproError(
-            f"{PREDICTIONS} of {name} is no table of predictions: {what}; "
+            f"{PREDICTIONS} of {name} is not a table of predictions: {what}; "
             "the stage evaluate writes it, so run `dvc repro --force evaluate`."
         )
 

@@ -153,7 +153,7 @@ def read_tracks(path: Path) -> pd.DataFrame:
         raise GenreproError(f"{path} is missing: delete the folder raw and run `dvc repro`.") from None
     except KeyError as error:
         raise GenreproError(f"{path} is not FMA's tracks.csv: it lacks the column {error}.") from error
-    except ValueError as error:  # pandas' parser errors are such, and numbers that are none
+    except ValueError as error:  # pandas' parser errors, and text where a number belongs
         raise GenreproError(f"{path} is not FMA's tracks.csv: {' '.join(str(error).split())}.") from error
     if table.index.has_duplicates:
         raise GenreproError(f"{path}: the track id {table.index[table.index.duplicated()][0]} occurs twice.")

@@ -58,7 +58,7 @@ def extract(source: Path, *, into: Path, place: Callable[[PurePosixPath], str | 
         for number, member in enumerate(found, start=1):
             if number > MAX_MEMBERS:
                 raise GenreproError(
-                    f"{source} has more than {MAX_MEMBERS} members: it is no data set's archive."
+                    f"{source} has more than {MAX_MEMBERS} members: it is not a data set's archive."
                 )
             bar.update(member.position - bar.n)
             name = PurePosixPath(member.name)
@@ -85,7 +85,7 @@ class _Budget:
         if self._most is not None and self._spent > self._most:
             raise GenreproError(
                 f"{self._source} unpacks to more than {self._most} bytes, {MAX_RATIO} times its own size: "
-                "it is no archive of music; download it again from its publisher."
+                "it is not an archive of music; download it again from its publisher."
             )
         if self._room is not None and self._spent > self._room:
             raise GenreproError(

@@ -45,7 +45,7 @@ class Remote:
             or not self.name.isprintable()
             or self.name[0] == "."
         ):
-            raise ValueError(f"{self.name!r} is no name for a downloaded file")
+            raise ValueError(f"{self.name!r} is not a name for a downloaded file")
         if not self.urls:
             raise ValueError("urls is empty: name at least one mirror")
         for url in self.urls:
@@ -106,7 +106,7 @@ def declared(remotes: Mapping[str, Remote]) -> dict[str, Remote]:
     Raises
     ------
     GenreproError
-        If the file cannot be read, is no JSON, or an entry is not of that shape.
+        If the file cannot be read, is not JSON, or an entry is not of that shape.
     """
     named = os.environ.get("GENREPRO_REMOTES")
     if not named:
@@ -117,7 +117,7 @@ def declared(remotes: Mapping[str, Remote]) -> dict[str, Remote]:
     except OSError as error:
         raise GenreproError(f"{wrong} cannot be read, {(error.strerror or 'an error').lower()}.") from error
     except ValueError as error:
-        raise GenreproError(f"{wrong} is no JSON file: {error}.") from error
+        raise GenreproError(f"{wrong} is not a JSON file: {error}.") from error
     if not isinstance(entries, dict):
         raise GenreproError(f'{wrong} must hold an object, such as {{"fma_small": {{"urls": [...]}}}}.')
     overrides = {}

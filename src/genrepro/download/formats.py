@@ -202,7 +202,7 @@ def _of_tar(source: Path, head: bytes, spend: Callable[[int], None]) -> Iterator
                 )
             except tarfile.ReadError as error:
                 raise GenreproError(
-                    f"{source} is compressed, but what it holds is no tar archive."
+                    f"{source} is compressed, but what it holds is not a tar archive."
                 ) from error
         while True:
             with reading(source):

@@ -13,7 +13,7 @@ def artist_key(artist: object) -> str | None:
 
 
 def num_shared(table: pd.DataFrame, column: str, *, sides: str = "split") -> int:
-    """How many values of ``column`` occur with more than one value of ``sides``; nulls are nobody's."""
+    """How many values of ``column`` occur with more than one value of ``sides``; nulls are ignored."""
     known = table.dropna(subset=[column, sides])
     return int((known.groupby(column)[sides].nunique() > 1).sum())
 

@@ -49,7 +49,7 @@ def best(by: str, revision: str | None = None) -> tuple[dict[str, Any], list[str
         winner = values[f"by_{by}"]
     except (ValueError, KeyError, TypeError) as error:
         raise GenreproError(
-            f"{_SUMMARY} of {where} is no summary of a sweep: run the sweep again."
+            f"{_SUMMARY} of {where} is not a summary of a sweep: run the sweep again."
         ) from error
     ran = sections.parse(_content("params.yaml", revision), name=f"params.yaml of {where}")
     ran["seed"] = winner["seed"]

@@ -246,9 +246,13 @@ def _expand(
 
 def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapping[str, Any]) -> Experiment:
     if not _NAME.fullmatch(name):
-        raise GenreproError(f"{name!r} is no name: use lower-case letters, digits and hyphens between them.")
+        raise GenreproError(
+            f"{name!r} is not a name: use lower-case letters, digits and hyphens between them."
+        )
     for key in {"seed", "source"} & set(overrides):
-        raise GenreproError(f"{key} is no override: seeds have a key of their own, and data lies elsewhere.")
+        raise GenreproError(
+            f"{key} is not an override: seeds have a key of their own, and data lies elsewhere."
+        )
     config = build(Params, overridden(values, overrides), name="params.yaml", prefix="")
     return Experiment(
         name=name,

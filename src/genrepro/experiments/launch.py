@@ -155,7 +155,9 @@ def _source(experiment: Experiment, given: Mapping[str, str], data: Path | None)
     if dataset == "synthetic" or "source" in given:
         return None
     if data is not None and not data.is_dir():
-        raise GenreproError(f"--data {data} is no folder: name one that holds data sets under their names.")
+        raise GenreproError(
+            f"--data {data} is not a folder: name one that holds data sets under their names."
+        )
     if data is not None and (data / dataset).exists():
         return str(data / dataset)
     if not datasets.module(dataset).REMOTES and experiment.params.source == "auto":

@@ -123,7 +123,7 @@ def runs_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> l
 
 
 def sweeps_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> list[str]:
-    """A sweep a row: the published winner beside ours, and what choosing it from so many cost."""
+    """A sweep a row: the published winner beside ours, and the cost of choosing it from so many."""
     header = ["sweep", "what", "published", "95 % interval", "n", "seed", "winner", "validation", "test"]
     header += ["95 % interval", "n", "selection optimism", "split", "leaky"]
     rows = []

@@ -179,9 +179,9 @@ def _read(file: Path) -> Record:
     try:
         values = json.loads(file.read_text("utf-8"))
     except ValueError as error:
-        raise GenreproError(f"{file} is no JSON: take it from git again.") from error
+        raise GenreproError(f"{file} is not JSON: take it from git again.") from error
     if not isinstance(values, dict) or not isinstance(values.get("runs"), list):
-        raise GenreproError(f"{file} is no record of an experiment: take it from git again.")
+        raise GenreproError(f"{file} is not a record of an experiment: take it from git again.")
     runs = tuple(build(Run, run, name=str(file), prefix="runs.") for run in values["runs"])
     record: Record = build(Record, {**values, "runs": []}, name=str(file), prefix="")
     return dataclasses.replace(record, runs=runs)

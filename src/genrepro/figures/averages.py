@@ -37,12 +37,12 @@ def read_log(path: Path) -> pd.DataFrame:
     Raises
     ------
     GenreproError
-        If it is no CSV file with the columns of `LOG_COLUMNS` and a number in each field of them.
+        If it is not a CSV file with the columns of `LOG_COLUMNS` and a number in each field of them.
     """
 
     def broken(what: str) -> GenreproError:
         return GenreproError(
-            f"{path} is no log of a sweep: {what}; it must be a CSV file with the columns "
+            f"{path} is not a log of a sweep: {what}; it must be a CSV file with the columns "
             f"{', '.join(LOG_COLUMNS)}."
         )
 
@@ -50,7 +50,7 @@ def read_log(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except OSError as error:
         raise broken(os.strerror(error.errno or 0).lower()) from None
-    except ValueError as error:  # pandas's own errors are such, and bytes that are no text
+    except ValueError as error:  # pandas's own errors are such, and bytes that are not text
         raise broken(f"it cannot be read ({' '.join(str(error).split()).rstrip('.')})") from None
     if missing := [column for column in LOG_COLUMNS if column not in table]:
         raise broken(f"it has no {', '.join(missing)}")
@@ -58,7 +58,7 @@ def read_log(path: Path) -> pd.DataFrame:
         raise broken("it has no rows")
     numbers = table[list(LOG_COLUMNS)].apply(pd.to_numeric, errors="coerce")
     for column in numbers.columns[numbers.isna().any()][:1]:
-        raise broken(f"{column} is no number in line {int(numbers[column].isna().argmax()) + 2}")
+        raise broken(f"{column} is not a number in line {int(numbers[column].isna().argmax()) + 2}")
     if numbers.duplicated(["lr", "weight_decay", "epoch"]).any():
         raise broken("a cell has an epoch twice")
     return numbers.rename(columns=LOG_COLUMNS).assign(seed=0)
@@ -67,7 +67,7 @@ def read_log(path: Path) -> pd.DataFrame:
 def averaged(curves: pd.DataFrame, *, by: Axis, quantity: Quantity) -> pd.DataFrame:
     """Validation error or loss by learning rate (or weight decay) and epoch, over what the other axis holds.
 
-    What has no value, since its training diverged, leaves none in the means that it would enter.
+    A cell whose training diverged has no value, and neither have the means that it belongs to.
 
     Returns
     -------

@@ -61,7 +61,7 @@ def colour_bar(
 
 
 def spread(count: int, most: int) -> list[int]:
-    """Places of up to ``most`` of ``count`` values, first and last among them, as even as they can be."""
+    """Places of up to ``most`` of ``count`` values, evenly spread, first and last among them."""
     return sorted(set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()))
 
 

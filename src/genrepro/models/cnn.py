@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-_WINDOW = 5.0  # s in which rhythm is looked for; what is slower than 0.2 Hz is no rhythm
+_WINDOW = 5.0  # s in which rhythm is measured; slower than 0.2 Hz is not rhythm
 _BANDS_PER_GROUP = 4  # whose rhythm is one
 _RATES = 14  # modulation rates told apart, evenly up to half the frame rate
 _COEFFICIENTS = 40  # of the cepstrum

@@ -136,8 +136,8 @@ class Predictor:
 def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
     """Windows of one length, evenly from a file's first frame to its last.
 
-    They lie side by side, and overlap a little where the file is no multiple of them. A rest of less than a
-    tenth of a window makes no further one: clips of "30 s" last from 29.9 s to 30.7 s.
+    They lie side by side, and overlap a little where the file's length is not a multiple of theirs. A rest of
+    less than a tenth of a window adds none: clips of "30 s" last from 29.9 s to 30.7 s.
 
     Returns
     -------
@@ -171,6 +171,6 @@ def _require_file(path: Path) -> None:
     except OSError as error:
         raise GenreproError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # a zero byte, or half a character
-        raise GenreproError(f"{str(path)!r} is no file's name.") from error
+        raise GenreproError(f"{str(path)!r} is not a file's name.") from error
     if is_folder:
         raise GenreproError(f"{path} is a folder: name the files in it.")

@@ -171,7 +171,7 @@ def whole(folder: Path, temporary: Path) -> Path:
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise GenreproError(
-            f"{name!r} is no name of a model: use letters, digits, dots, dashes, underscores."
+            f"{name!r} is not a name of a model: use letters, digits, dots, dashes, underscores."
         )
 
 

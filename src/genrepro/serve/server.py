@@ -28,7 +28,7 @@ def check_address(host: str, port: int) -> None:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise GenreproError(f"{host} is no address of this machine: choose another --host.") from error
+        raise GenreproError(f"{host} is not an address of this machine: choose another --host.") from error
     for family, kind, protocol, _, address in found:
         try:
             with socket.socket(family, kind, protocol) as probe:

@@ -61,7 +61,7 @@ def decode(path: Path, *, sample_rate: int) -> np.ndarray:
     Raises
     ------
     UndecodableError
-        If libsndfile refuses the file, it has no samples or a sample that is no number, or it lasts longer
+        If libsndfile refuses the file, it has no samples or a sample that is not a number, or it lasts longer
         than `MAX_DURATION`.
     """
     return decode_with_levels(path, sample_rate=sample_rate)[0]
@@ -104,7 +104,7 @@ def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = 
     Raises
     ------
     UndecodableError
-        If a sample is no number, or beyond `MAX_PEAK`.
+        If a sample is not a number, or beyond `MAX_PEAK`.
     """
     peak = max(float(np.maximum(samples.max(), -samples.min())), 0.0)  # NumPy's maximum keeps NaN
     if not np.isfinite(peak):
@@ -154,7 +154,7 @@ def _mean_of_channels(block: np.ndarray) -> tuple[np.ndarray, float]:
         return _as_floats(block[:, 0]), 0.0
     mono = np.empty(num_frames, np.float32)
     energy = 0.0
-    with np.errstate(invalid="ignore", over="ignore"):  # `levels` refuses what is no number
+    with np.errstate(invalid="ignore", over="ignore"):  # `levels` refuses NaN and infinity
         for start in range(0, num_frames, _MIX):
             channels = _as_floats(block[start : start + _MIX]).T
             total = np.add(channels[0], channels[1], out=mono[start : start + _MIX])

@@ -38,7 +38,7 @@ def read_png(path: Path) -> np.ndarray:
     Raises
     ------
     NotASpectrogramError
-        If the file is no picture, has another size, is transparent, or its colours are not magma's.
+        If the file is not a picture, has another size, is transparent, or its colours are not magma's.
     """
     from PIL import Image, UnidentifiedImageError
 

@@ -83,7 +83,7 @@ def cells(grid: Grid, config: Params, *, name: str = str(PATH)) -> list[Cell]:
     Raises
     ------
     GenreproError
-        If there is none, a value occurs twice, or one is no value for its parameter.
+        If there is none, a value occurs twice, or a value is not valid for its parameter.
     """
     axes: dict[str, tuple[Any, ...]] = {}
     for key in ("seed", "lr", "weight_decay"):

@@ -1,4 +1,4 @@
-"""What a sweep's winner is worth: its test results, their interval, and what choosing it promised too much.
+"""What a sweep's winner is worth: its test results, their interval, and the optimism of choosing it.
 
 The best of many validation results is too good by construction: **selection optimism** is what the winner
 loses between validation and test.

@@ -99,7 +99,7 @@ def run(
     rng = generator(config.seed, "train.batches")
     params = config.train
     if description["segments"]["representation"] == "mfcc":
-        params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are no bands
+        params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are not bands
     with (
         # A compiler arranges products by itself.
         nullcontext() if params.compile else dense.arithmetic(fabric.device, embedded=features.embedded),

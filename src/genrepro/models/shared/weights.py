@@ -37,7 +37,7 @@ def read(path: Path, *, key: str) -> "dict[str, torch.Tensor]":
 
     path = Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises for an unknown ~user
     if not path.is_file():
-        raise GenreproError(f"{key} = {str(path)!r} is no file: name a .pth or .safetensors file.")
+        raise GenreproError(f"{key} = {str(path)!r} is not a file: name a .pth or .safetensors file.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -170,11 +170,11 @@ def load(module: "nn.Module", state: "dict[str, torch.Tensor]", *, source: str, 
 
 
 def folder(path: str, *, key: str) -> str:
-    """``path`` as an existing folder; a name that is none would be asked of the hub."""
+    """``path`` as an existing folder; any other name would be looked up on the hub."""
     expanded = os.path.expanduser(path)  # noqa: PTH111 - pathlib's raises for an unknown ~user
     if not Path(expanded).is_dir():
         raise GenreproError(
-            f"{key} = {path!r} is no folder: name one that holds config.json and model.safetensors."
+            f"{key} = {path!r} is not a folder: name one that holds config.json and model.safetensors."
         )
     return expanded
 
