@@ -16,6 +16,10 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.tables import CATALOG
 
+# s; the render stage decodes no more. A header that claims more is wrong, or leaves the length open, for which
+# libsndfile gives 2^63 frames.
+_LONGEST = 3600.0
+
 
 def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
     """The catalog of a data set.
@@ -89,7 +93,7 @@ def _kind(fault: str) -> str:
 
 
 def _facts(path: Path | None, checksum: str | None) -> tuple:
-    """sha256, num_bytes, sample_rate [Hz], num_channels, duration [s], fault."""
+    """sha256, num_bytes, sample_rate [Hz], num_channels, duration [s], fault; None is unknown."""
     if path is None:
         return (None,) * 6
     identity = (sha256(path), path.stat().st_size)
@@ -106,4 +110,5 @@ def _facts(path: Path | None, checksum: str | None) -> tuple:
         info = soundfile.info(str(path))
     except soundfile.LibsndfileError as error:
         return (*identity, None, None, None, f"undecodable: {error.error_string.strip().rstrip('.')}")
-    return (*identity, info.samplerate, info.channels, info.frames / info.samplerate, None)
+    duration = info.frames / info.samplerate
+    return (*identity, info.samplerate, info.channels, duration if duration <= _LONGEST else None, None)
