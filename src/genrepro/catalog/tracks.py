@@ -16,7 +16,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.tables import CATALOG
 
-# s; the render stage decodes no more. A header that claims more is wrong, or leaves the length open, for which
+# s; the render stage decodes no more. A header that claims more is wrong, or leaves the length open: then
 # libsndfile gives 2^63 frames.
 _LONGEST = 3600.0
 
