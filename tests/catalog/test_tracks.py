@@ -94,6 +94,18 @@ def test_unknown_artists_are_null_and_no_word(raw: Path) -> None:
     assert tracks.build(frame, raw, num_workers=1)["artist"].to_pylist() == ["Nina", None]
 
 
+def test_names_are_kept_in_one_unicode_form_and_blank_ones_are_null(raw: Path) -> None:
+    apart = {"artist": " Bjo\u0308rk", "album": "De\u0301but\u200b", "title": "\u00a0"}
+    row = build(raw, track("a.0", "mono.wav", **apart))["a.0"]
+    assert (row["artist"], row["album"], row["title"]) == ("Björk", "Début", None)
+
+
+def test_one_genre_in_several_spellings_is_one_genre(raw: Path) -> None:
+    names = ["Schlage\u0301r", "Schlagér", "Schlagér", "schlagér ", "pop"]
+    rows = [track(f"a.{n}", "mono.wav", genre=name) for n, name in enumerate(names)]
+    assert [row["genre"] for row in build(raw, *rows).values()] == ["Schlagér"] * 4 + ["pop"]
+
+
 def test_rows_are_sorted_whatever_the_order_and_the_workers(raw: Path) -> None:
     rows = [track(f"a.{number}", name) for number, name in enumerate(["mono.wav", "stereo.wav", "text.wav"])]
     one = tracks.build(identity(*rows), raw, num_workers=1)
