@@ -21,7 +21,8 @@ def main() -> None:
     log = None if report == "none" else averages.read_log(Path(report))
     folder = Path("metrics", "sweep")
     curves = tables.read(folder / "curves.parquet", tables.SWEEP).to_pandas()
-    cells = pd.read_csv(files.require(folder / "cells.csv"))
+    types = {"seed": "int64", "lr": "float64", "weight_decay": "float64"}
+    cells = pd.read_csv(files.require(folder / "cells.csv"), dtype=types)
     split = files.read_json(Path("metrics", "split.json"))
     sizes = " / ".join(str(split[f"num_{side}"]) for side in ("train", "validation", "test"))
     for by in ("lr", "weight_decay"):

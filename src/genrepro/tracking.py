@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from genrepro.base import tables
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.params import Params
@@ -56,9 +57,8 @@ class Run:
             curves = Path("metrics", "curves.csv")
             with tempfile.TemporaryDirectory() as folder:
                 picture = Path(folder, "learning_curves.png")
-                figures.learning_curves(
-                    pd.read_csv(curves), best_epoch=int(metrics["best_epoch"]), path=picture
-                )
+                epochs = pd.read_csv(curves, dtype="float64")
+                figures.learning_curves(epochs, best_epoch=int(metrics["best_epoch"]), path=picture)
                 self.client.log_artifact(self.run_id, str(picture), "figures")
             for path in (Path("models", "model.safetensors"), Path("models", "model.json")):
                 self.client.log_artifact(self.run_id, str(path), "model")
@@ -77,7 +77,8 @@ class Run:
             predictions = Path("metrics", "predictions.csv")
             with tempfile.TemporaryDirectory() as folder:
                 picture = Path(folder, "confusion_matrix.png")
-                figures.confusion_matrix(pd.read_csv(predictions), genres=genres, path=picture)
+                table = tables.read_predictions(predictions)
+                figures.confusion_matrix(table, genres=genres, path=picture)
                 self.client.log_artifact(self.run_id, str(picture), "figures")
             for path in (predictions, Path("metrics", "per_genre.csv"), Path("metrics", "test.json")):
                 self.client.log_artifact(self.run_id, str(path), "metrics")

@@ -61,6 +61,17 @@ def test_a_file_that_cannot_be_read_keeps_its_row(raw: Path, name: str) -> None:
     assert row["fault"].startswith("undecodable: ") and row["sha256"] and row["duration"] is None
 
 
+@pytest.mark.parametrize("num_samples", [0, 2**36 - 1], ids=["unknown", "weeks"])
+def test_a_header_without_a_sane_length_gives_no_duration(raw: Path, num_samples: int) -> None:
+    soundfile.write(raw / "a.flac", make_music(duration=0.5, sample_rate=22050), 22050)
+    content = bytearray((raw / "a.flac").read_bytes())
+    content[21] = content[21] & 0xF0 | num_samples >> 32
+    content[22:26] = (num_samples & 0xFFFFFFFF).to_bytes(4, "big")
+    (raw / "a.flac").write_bytes(bytes(content))
+    row = build(raw, track("a.0", "a.flac"))["a.0"]
+    assert (row["sample_rate"], row["duration"], row["fault"]) == (22050, None, None)
+
+
 def test_a_track_without_a_file_keeps_its_row(raw: Path) -> None:
     row = build(raw, track("a.0", "mono.wav"), track("a.1", None, fault="missing"))["a.1"]
     assert (row["fault"], row["path"], row["sha256"], row["num_bytes"]) == ("missing", None, None, None)
@@ -81,6 +92,18 @@ def test_unknown_artists_are_null_and_no_word(raw: Path) -> None:
     frame = identity(track("a.0", "mono.wav", artist="Nina"), track("a.1", "mono.wav"))
     frame.loc[1, "artist"] = np.nan
     assert tracks.build(frame, raw, num_workers=1)["artist"].to_pylist() == ["Nina", None]
+
+
+def test_names_are_kept_in_one_unicode_form_and_blank_ones_are_null(raw: Path) -> None:
+    apart = {"artist": " Bjo\u0308rk", "album": "De\u0301but\u200b", "title": "\u00a0"}
+    row = build(raw, track("a.0", "mono.wav", **apart))["a.0"]
+    assert (row["artist"], row["album"], row["title"]) == ("Björk", "Début", None)
+
+
+def test_one_genre_in_several_spellings_is_one_genre(raw: Path) -> None:
+    names = ["Schlage\u0301r", "Schlagér", "Schlagér", "schlagér ", "pop"]
+    rows = [track(f"a.{n}", "mono.wav", genre=name) for n, name in enumerate(names)]
+    assert [row["genre"] for row in build(raw, *rows).values()] == ["Schlagér"] * 4 + ["pop"]
 
 
 def test_rows_are_sorted_whatever_the_order_and_the_workers(raw: Path) -> None:

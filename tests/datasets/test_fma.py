@@ -56,6 +56,35 @@ def test_an_artist_called_na_is_somebody(tmp_path: Path) -> None:
     assert table["official_split"].tolist() == ["train", "test"]
 
 
+def test_an_artist_is_their_id_and_not_their_name(tmp_path: Path) -> None:
+    people = [
+        (7, "Nirvana"),
+        (8, "nirvana"),
+        (9, "Björk"),
+        (9, "Bjork"),
+        (9, "Björk"),
+        (10, None),
+        (None, "Ann"),
+    ]
+    rows = [
+        fma_row(number, genre="Rock", artist="") | {("artist", "id"): key, ("artist", "name"): name}
+        for number, (key, name) in enumerate(people, start=2)
+    ]
+    table = fma.read_tracks(tracks_csv(tmp_path / "tracks.csv", rows))
+    assert table["artist"].tolist() == [
+        "Nirvana (artist 7)", "nirvana (artist 8)", "Björk", "Björk", "Björk", "artist 10", "Ann",
+    ]  # fmt: skip
+
+
+def test_albums_of_one_title_are_two(tmp_path: Path) -> None:
+    rows = [
+        fma_row(number, genre="Rock", artist="A") | {("album", "id"): number, ("album", "title"): title}
+        for number, title in ((2, "Live"), (3, "LIVE"), (4, "Dead"))
+    ]
+    table = fma.read_tracks(tracks_csv(tmp_path / "tracks.csv", rows))
+    assert table["album"].tolist() == ["Live (album 2)", "LIVE (album 3)", "Dead"]
+
+
 @pytest.mark.parametrize(
     ("module", "numbers"),
     [

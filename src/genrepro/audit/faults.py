@@ -130,7 +130,8 @@ def summary(table: pa.Table, catalog: pa.Table) -> dict[str, int]:
     """
     reasons = table["reasons"].to_pylist()
     tracks = catalog.select(["genre", "artist", "album", "official_split"]).to_pandas()
-    tracks["artist"] = tracks["artist"].map(artist_key)
+    for column in ("artist", "album"):
+        tracks[column] = tracks[column].map(artist_key)
     tracks["duplicate_group"] = table["duplicate_group"].to_pandas()
     used = tracks[table["excluded"].to_pandas().isna()]
     return {

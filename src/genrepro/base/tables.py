@@ -131,6 +131,15 @@ def unpack_mel(data: bytes, *, num_mels: int) -> np.ndarray:
 
 def read_split(path: Path) -> pd.DataFrame:
     """split.csv as a table."""
-    return pd.read_csv(
-        require(path), dtype={"track_id": "str", "split": "str", "reason": "str", "segment": "Int64"}
-    )
+    return _read_csv(path, dtype={"track_id": "str", "split": "str", "reason": "str", "segment": "Int64"})
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """metrics/predictions.csv as a table: its first columns are text, the probabilities are numbers."""
+    return _read_csv(path, dtype=dict.fromkeys(("track_id", "genre", "predicted", "group"), "str"))
+
+
+def _read_csv(path: Path, *, dtype: dict[str, str]) -> pd.DataFrame:
+    """Text as it stands: pandas takes the genre ``NA`` for a missing value, and ``1970`` for a number."""
+    empty = {"reason": [""], "segment": [""]}
+    return pd.read_csv(require(path), dtype=dtype, keep_default_na=False, na_values=empty)

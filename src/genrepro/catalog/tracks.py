@@ -15,6 +15,11 @@ import pyarrow as pa
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.tables import CATALOG
+from genrepro.exact.identity import one_spelling, text
+
+# s; the render stage decodes no more. A header that claims more is wrong, or leaves the length open: then
+# libsndfile gives 2^63 frames.
+_LONGEST = 3600.0
 
 
 def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
@@ -42,13 +47,16 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
     """
     from joblib import Parallel, delayed
 
-    labelled = identity[identity["genre"].notna()]
+    labelled = identity[identity["genre"].map(text).notna()]
     if labelled.empty:
         raise GenreproError(f"{raw} holds no track of a known genre: check `source`.")
     doubled = identity["track_id"][identity["track_id"].duplicated()]
     if not doubled.empty:
         raise GenreproError(f"{raw}: the track id {doubled.iloc[0]} occurs twice.")
     table = labelled.sort_values("track_id", ignore_index=True)
+    table["genre"] = pd.Series(one_spelling(table["genre"]), dtype=object)
+    for column in ("artist", "album", "title"):
+        table[column] = pd.Series([text(value) for value in table[column]], dtype=object)
     paths = [None if pd.isna(path) else raw / path for path in table["path"]]
     checksums = table["checksum"] if "checksum" in table else [None] * len(table)
     facts = Parallel(n_jobs=num_workers, prefer="threads")(
@@ -74,7 +82,7 @@ def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:
     The kind of a fault is what stands before its colon.
     """
     kinds = Counter(_kind(fault) for fault in table["fault"].to_pylist() if fault)
-    left_out = Counter(_kind(fault) for fault in identity.loc[identity["genre"].isna(), "fault"])
+    left_out = Counter(_kind(fault) for fault in identity.loc[identity["genre"].map(text).isna(), "fault"])
     return {
         "num_tracks": table.num_rows,
         "num_genres": len(set(table["genre"].to_pylist())),
@@ -89,7 +97,7 @@ def _kind(fault: str) -> str:
 
 
 def _facts(path: Path | None, checksum: str | None) -> tuple:
-    """sha256, num_bytes, sample_rate [Hz], num_channels, duration [s], fault."""
+    """sha256, num_bytes, sample_rate [Hz], num_channels, duration [s], fault; None is unknown."""
     if path is None:
         return (None,) * 6
     identity = (sha256(path), path.stat().st_size)
@@ -106,4 +114,5 @@ def _facts(path: Path | None, checksum: str | None) -> tuple:
         info = soundfile.info(str(path))
     except soundfile.LibsndfileError as error:
         return (*identity, None, None, None, f"undecodable: {error.error_string.strip().rstrip('.')}")
-    return (*identity, info.samplerate, info.channels, info.frames / info.samplerate, None)
+    duration = info.frames / info.samplerate
+    return (*identity, info.samplerate, info.channels, duration if duration <= _LONGEST else None, None)

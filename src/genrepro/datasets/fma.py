@@ -25,6 +25,7 @@ from genrepro.datasets import IDENTITY
 from genrepro.download import archives
 from genrepro.download.cache import Remote, declared, fetch, remote_of
 from genrepro.download.source import is_url, resolve
+from genrepro.exact.identity import one_name_each
 
 _SITE = "https://os.unil.cloud.switch.ch/fma/"
 REMOTES = {
@@ -59,7 +60,9 @@ _COLUMNS = {
     ("track", "genre_top"): "genre",
     ("track", "title"): "title",
     ("artist", "name"): "artist",
+    ("artist", "id"): "artist_id",
     ("album", "title"): "album",
+    ("album", "id"): "album_id",
 }
 
 
@@ -136,7 +139,8 @@ def read_tracks(path: Path) -> pd.DataFrame:
     -------
     DataFrame
         Indexed by six-digit track id, sorted; columns subset, official_split (train, validation, test), genre
-        (null where FMA gives no root genre), title, artist, album.
+        (null where FMA gives no root genre), title, artist, album. FMA's own ids tell artists and albums
+        apart: ``Nirvana (artist 7)`` where two share a name, one name where one is spelled in two ways.
 
     Raises
     ------
@@ -161,6 +165,8 @@ def read_tracks(path: Path) -> pd.DataFrame:
         if unknown := sorted(set(table[column].dropna()) - set(values)):
             raise GenreproError(f"{path}: {column} = {unknown[0]!r} is not one of {', '.join(values)}.")
     table["official_split"] = table["official_split"].map(_SPLITS)
+    for kind in ("artist", "album"):  # over the whole table, so that a subset gives the same names
+        table[kind] = one_name_each(table[kind], table.pop(f"{kind}_id"), kind=kind)
     return table.sort_index()
 
 

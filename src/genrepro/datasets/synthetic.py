@@ -141,7 +141,8 @@ def read_catalog(raw: Path) -> pd.DataFrame:
         Columns `track_id`, `genre`, `artist`, `album`, `title`, `path` (relative to `raw`), `official_split`
         (there is none) and `fault`; None where unknown. Rows sorted by `track_id`.
     """
-    table = pd.read_csv(raw / "tracks.csv", dtype=object).drop(columns="planted")
+    table = pd.read_csv(raw / "tracks.csv", dtype=object, keep_default_na=False, na_values=[""])
+    table = table.drop(columns="planted")
     table.insert(len(table.columns) - 1, "official_split", None)
     return table.where(table.notna(), None)
 

@@ -126,7 +126,7 @@ def _curves(commit: str, experiment: Experiment, seed: int) -> pd.DataFrame:
     """The curves of a run of DVC's; GenreproError if it is not this experiment's, or has none."""
     records.check(commit, experiment, seed)
     try:
-        table = pd.read_csv(io.BytesIO(revisions.content(commit, _CURVES) or b""))
+        table = pd.read_csv(io.BytesIO(revisions.content(commit, _CURVES) or b""), dtype="float64")
         return table[seeds.COLUMNS].astype(float).astype({"epoch": int})
     except (ValueError, KeyError) as error:  # pandas's own errors are of the first kind
         raise GenreproError(f"has no sound {_CURVES}.") from error

@@ -47,7 +47,7 @@ def read_log(path: Path) -> pd.DataFrame:
         )
 
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype="str")
     except OSError as error:
         raise broken(os.strerror(error.errno or 0).lower()) from None
     except ValueError as error:  # pandas's own errors are such, and bytes that are not text

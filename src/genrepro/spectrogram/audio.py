@@ -11,11 +11,10 @@ if TYPE_CHECKING:
 
 MAX_DURATION = 3600.0  # s; an hour at 96 kHz is 1.4 GB of samples, and no clip of music is longer
 MAX_PEAK = 1e10  # full scale is 1; integers stored as floats reach 2^31, and powers must not overflow float32
-# Samples read at once, all channels together: 16 MB. A clip of 30 s is one read, since libsndfile seeks after
-# each, which costs an MP3 half a millisecond; a long file or a lying header cannot ask for more than this.
+# Samples read at once, all channels together: 16 MB. A clip of 30 s is one read, and a long file or a header
+# that lies cannot ask for more.
 _READ = 1 << 22
 _MIX = 1 << 15  # frames mixed at once: they stay in the processor's cache
-_UNKNOWN = (1 << 63) - 1  # libsndfile's number of frames where the header leaves it open
 
 
 class UndecodableError(ValueError):
@@ -73,6 +72,9 @@ def decode_with_levels(path: Path, *, sample_rate: int) -> tuple[np.ndarray, Lev
 
     try:
         with soundfile.SoundFile(path) as file:
+            # soundfile would seek after each read, which fails at the end of a file whose header leaves its
+            # length open or claims too much.
+            file.seekable = lambda: False
             original_rate = file.samplerate
             mono, difference = _mix_down(file)
     except soundfile.LibsndfileError as error:
@@ -127,9 +129,6 @@ def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = 
 def _mix_down(file: "soundfile.SoundFile") -> tuple[np.ndarray, float | None]:
     """Mean of the channels [shape=(num_frames,), dtype=float32], and the rms of their difference."""
     most = int(MAX_DURATION * file.samplerate)
-    if most < file.frames < _UNKNOWN:
-        hours = file.frames / file.samplerate / 3600
-        raise UndecodableError(f"undecodable: its header claims {hours:.3g} hours, more than one")
     # libsndfile turns 16-bit steps into floats one by one; NumPy does the same by the vector.
     dtype = "int16" if file.subtype == "PCM_16" else "float32"
     mixed, energy, num_frames = [np.empty(0, np.float32)], 0.0, 0
