@@ -81,7 +81,7 @@ class Comparison:
     @property
     def beyond_noise(self) -> bool:
         """Whether the accuracies differ by more than chance: test and interval always agree."""
-        return self.accuracy.p_value < SIGNIFICANCE
+        return self.accuracy.p_value <= SIGNIFICANCE
 
 
 def compare(a: Predictions, b: Predictions) -> Comparison:

@@ -119,7 +119,7 @@ def report(comparison: Comparison) -> Report:
     tables += _flip_tables("became wrong", comparison.lost) + _flip_tables("became right", comparison.gained)
     notes = [
         "Brackets: 95 %, over groups of tracks: those of one artist and copies of one recording are right or "
-        f"wrong together. McNemar's test for clusters (Durkalski 2003): {_p(comparison.accuracy.p_value)} "
+        f"wrong together. The test flips the signs of whole groups: {_p(comparison.accuracy.p_value)} "
         f"for {num_gained} gained against {num_lost} lost. Both get wrong, each in its own way: "
         f"{comparison.num_otherwise_wrong}.",
         "This is the noise of the test tracks. What another seed would change, several runs show: "
