@@ -9,7 +9,7 @@ from pathlib import Path
 import stages
 from genrepro import evaluate, tracking
 from genrepro.base import files, params, tables
-from genrepro.exact import numerics
+from genrepro.exact import identity, numerics
 from genrepro.models.shared import checkpoint, inputs
 
 
@@ -21,7 +21,12 @@ def main() -> None:
     leaky = files.read_json(Path("metrics", "split.json"))["leaky"]
     numerics.use_torch(0)
     model, description = checkpoint.load(Path("models"), with_body=False)
-    scores = evaluate.run(model, description, packed, split, params=config.evaluate)
+    tracks = tables.read(data / "catalog.parquet", tables.CATALOG, columns=["track_id", "artist"])
+    clusters = tables.read(data / "audit.parquet", tables.AUDIT, columns=["track_id", "duplicate_group"])
+    group = identity.group_names(
+        tracks.to_pandas().merge(clusters.to_pandas(), on="track_id", validate="one_to_one")
+    )
+    scores = evaluate.run(model, description, packed, split, group=group, params=config.evaluate)
     test = {**scores.test, "leaky": leaky}
     files.write_csv(
         Path("metrics", "per_genre.csv"), scores.per_genre.columns.tolist(), scores.per_genre.to_numpy()
@@ -33,7 +38,7 @@ def main() -> None:
     tracking.log_evaluation(config, description, test)
     print(
         f"accuracy {test['accuracy']:.3f} [{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}] "
-        f"on {test['num_tracks']} tracks" + (", LEAKY" if leaky else "")
+        f"on {test['num_tracks']} tracks of {test['num_groups']} artists" + (", LEAKY" if leaky else "")
     )
 
 

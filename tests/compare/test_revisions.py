@@ -69,13 +69,14 @@ def test_references_that_dvc_keeps_for_itself_are_no_experiments(repository: Rep
         read("EXEC_HEAD")
 
 
-@pytest.mark.parametrize("name", ["nowhere", "--help", "main~7", "", "refs/exps", ":/no such message"])
-def test_an_unknown_revision_is_one_sentence(repository: Repository, name: str) -> None:
-    repository.commit(content(table([True] * 5)))
-    with pytest.raises(GenreproError) as refusal:
-        read(name)
-    assert repr(name) in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+def test_an_unknown_revision_is_one_sentence(repository: Repository, subtests: pytest.Subtests) -> None:
+    for name in ["nowhere", "--help", "main~7", "", "refs/exps", ":/no such message"]:
+        with subtests.test(name=name):
+            repository.commit(content(table([True] * 5)))
+            with pytest.raises(GenreproError) as refusal:
+                read(name)
+            assert repr(name) in str(refusal.value)
+            assert "\n" not in str(refusal.value)
 
 
 def test_a_revision_without_predictions_is_one_sentence(repository: Repository) -> None:
@@ -101,9 +102,8 @@ def test_outside_a_repository_is_one_sentence(tmp_path: Path, monkeypatch: pytes
 GOOD = content(table([True] * 5))
 
 
-@pytest.mark.parametrize(
-    ("broken", "words"),
-    [
+def test_a_broken_table_is_one_sentence(subtests: pytest.Subtests) -> None:
+    for broken, words in [
         (b"", "cannot be read as CSV"),
         (b"\xff\xfe\x00", "cannot be read as CSV"),
         (
@@ -122,21 +122,23 @@ GOOD = content(table([True] * 5))
         (GOOD.replace(b"0.7000", b"most"), "a probability is not a number from 0 to 1"),
         (GOOD.replace(b"0.7000", b"", 1), "a probability is not a number from 0 to 1"),
         (GOOD.replace(b"\n", b",1\n").replace(b"rock,1", b"rock", 1), "more fields than its header"),
-    ],
-)
-def test_a_broken_table_is_one_sentence(broken: bytes, words: str) -> None:
-    with pytest.raises(GenreproError) as refusal:
-        parse(broken, name="run")
-    assert words in str(refusal.value)
-    assert str(refusal.value).startswith("metrics/predictions.csv of run is not a table of predictions: ")
-    assert "\n" not in str(refusal.value)
+    ]:
+        with subtests.test(broken=broken):
+            with pytest.raises(GenreproError) as refusal:
+                parse(broken, name="run")
+            assert words in str(refusal.value)
+            assert str(refusal.value).startswith(
+                "metrics/predictions.csv of run is not a table of predictions: "
+            )
+            assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", ["NA", "null", "nan", "007", "1e5", "Ünïcode, with a comma", '7" remix'])
-def test_names_are_kept_as_they_are_written(name: str) -> None:
-    rows = table([True] * 5)
-    rows.loc[0, "track_id"] = name
-    assert name in parse(content(rows), name="run").track_ids.tolist()
+def test_names_are_kept_as_they_are_written(subtests: pytest.Subtests) -> None:
+    for name in ["NA", "null", "nan", "007", "1e5", "Ünïcode, with a comma", '7" remix']:
+        with subtests.test(name=name):
+            rows = table([True] * 5)
+            rows.loc[0, "track_id"] = name
+            assert name in parse(content(rows), name="run").track_ids.tolist()
 
 
 def test_the_command_compares_with_the_workspace_by_default(repository: Repository) -> None:
@@ -157,19 +159,18 @@ def test_the_command_compares_seeds(repository: Repository, tmp_path: Path) -> N
     assert "2 seeds" in done.output and "| `a0.csv` |" in done.output
 
 
-@pytest.mark.parametrize(
-    "arguments", [["nowhere"], ["main", "nowhere"], ["main,main", "main"], ["main", "other.csv"]]
-)
 def test_a_mistake_ends_the_command_with_one_sentence(
-    repository: Repository, tmp_path: Path, arguments: list[str]
+    repository: Repository, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    repository.commit(content(table([True] * 5)))
-    (tmp_path / "other.csv").write_bytes(content(table([True] * 6)))
-    done = CliRunner().invoke(app, ["compare", *arguments])
-    assert done.exit_code == 1
-    assert done.output.startswith("genrepro: ")
-    assert done.output.endswith(".\n")
-    assert len(done.output.splitlines()) == 1
+    for arguments in [["nowhere"], ["main", "nowhere"], ["main,main", "main"], ["main", "other.csv"]]:
+        with subtests.test(arguments=arguments):
+            repository.commit(content(table([True] * 5)))
+            (tmp_path / "other.csv").write_bytes(content(table([True] * 6)))
+            done = CliRunner().invoke(app, ["compare", *arguments])
+            assert done.exit_code == 1
+            assert done.output.startswith("genrepro: ")
+            assert done.output.endswith(".\n")
+            assert len(done.output.splitlines()) == 1
 
 
 def test_what_is_read_is_sorted_by_track(repository: Repository) -> None:

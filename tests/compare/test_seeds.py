@@ -30,8 +30,8 @@ DIFFERENCES = np.array([4, 3, 1, 6, 1]) / NUM_TRACKS
 
 def test_mean_interval_and_t_test_are_statsmodels() -> None:
     found, reference = compare_seeds(A, B), DescrStatsW(DIFFERENCES)
-    assert found.difference.value == pytest.approx(reference.mean)
-    assert (found.difference.low, found.difference.high) == pytest.approx(reference.tconfint_mean())
+    assert found.difference == pytest.approx(reference.mean)
+    assert (found.low, found.high) == pytest.approx(reference.tconfint_mean())
     assert found.t_p_value == pytest.approx(reference.ttest_mean()[1])
 
 
@@ -51,27 +51,28 @@ def test_seeds_are_paired_in_order() -> None:
 
 def test_equal_runs_differ_by_nothing() -> None:
     found = compare_seeds(A, A)
-    assert (found.difference.low, found.difference.value, found.difference.high) == (0, 0, 0)
+    assert (found.low, found.difference, found.high) == (0, 0, 0)
     assert (found.t_p_value, found.wilcoxon_p_value, found.beyond_noise) == (None, 1, False)
 
 
-@pytest.mark.parametrize(("num_seeds", "beyond_noise"), [(2, False), (5, False), (6, True)])
-def test_equal_differences_leave_the_judgement_to_wilcoxon(num_seeds: int, beyond_noise: bool) -> None:
-    found = compare_seeds(runs(*range(30, 30 + num_seeds)), runs(*range(31, 31 + num_seeds)))
-    assert found.t_p_value is None
-    assert found.wilcoxon_p_value == pytest.approx(2 ** (1 - num_seeds))
-    assert found.beyond_noise is beyond_noise
+def test_equal_differences_leave_the_judgement_to_wilcoxon(subtests: pytest.Subtests) -> None:
+    for num_seeds, beyond_noise in [(2, False), (5, False), (6, True)]:
+        with subtests.test(num_seeds=num_seeds):
+            found = compare_seeds(runs(*range(30, 30 + num_seeds)), runs(*range(31, 31 + num_seeds)))
+            assert found.t_p_value is None
+            assert found.wilcoxon_p_value == pytest.approx(2 ** (1 - num_seeds))
+            assert found.beyond_noise is beyond_noise
 
 
-def test_one_test_set_gives_the_uncertainty_over_tracks_too() -> None:
+def test_one_test_set_gives_the_uncertainty_over_groups_too() -> None:
     found = compare_seeds(A, B)
     assert (found.test_sets, found.num_tracks) == ("same", NUM_TRACKS)
-    assert found.over_tracks is not None
-    assert found.over_tracks.value == pytest.approx(DIFFERENCES.mean())
+    assert found.over_groups is not None
+    assert found.over_groups.value == pytest.approx(DIFFERENCES.mean())
     # The same run twice adds no track: its interval is that of one pair.
     right_a, right_b = pattern(both=30, gained=12, lost=5, neither=13)
     one = compare(run(right_a), run(right_b)).accuracy
-    assert compare_seeds([run(right_a)] * 2, [run(right_b)] * 2).over_tracks == one
+    assert compare_seeds([run(right_a)] * 2, [run(right_b)] * 2).over_groups == one
 
 
 def elsewhere(right: list[bool], draw: int) -> Predictions:
@@ -84,18 +85,18 @@ def test_splits_drawn_by_seed_leave_accuracies_alone() -> None:
     found = compare_seeds(
         [elsewhere(right_a, seed) for seed in (0, 1)], [elsewhere(right_b, s) for s in (0, 1)]
     )
-    assert (found.test_sets, found.over_tracks, found.num_tracks) == ("drawn by seed", None, None)
+    assert (found.test_sets, found.over_groups, found.num_tracks) == ("drawn by seed", None, None)
     found = compare_seeds(
         [elsewhere(right_a, seed) for seed in (0, 1)], [elsewhere(right_b, s) for s in (0, 2)]
     )
-    assert (found.test_sets, found.over_tracks) == ("different", None)
+    assert (found.test_sets, found.over_groups) == ("different", None)
     assert found.accuracy_b.tolist() == [42 / 60, 42 / 60]
 
 
-@pytest.mark.parametrize(("num_a", "num_b"), [(3, 2), (1, 2), (1, 1)])
-def test_what_cannot_be_paired_is_refused(num_a: int, num_b: int) -> None:
-    with pytest.raises(GenreproError, match=f"^{num_a} and {num_b} runs cannot be paired by seed"):
-        compare_seeds(A[:num_a], B[:num_b])
+def test_what_cannot_be_paired_is_refused() -> None:
+    for num_a, num_b in [(3, 2), (1, 2), (1, 1)]:
+        with pytest.raises(GenreproError, match=f"^{num_a} and {num_b} runs cannot be paired by seed"):
+            compare_seeds(A[:num_a], B[:num_b])
 
 
 def test_other_genres_are_refused() -> None:

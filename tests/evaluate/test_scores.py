@@ -4,19 +4,18 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import softmax
-from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
-from statsmodels.stats.proportion import proportion_confint
 from support.builders import Toy, make_params
 from torchmetrics.classification import MulticlassCalibrationError
 
 from genrepro import models
 from genrepro.base.errors import GenreproError
-from genrepro.evaluate import intervals
 from genrepro.evaluate import scores as evaluation
+from genrepro.evaluate.intervals import clustered
 from genrepro.models.shared import checkpoint
 
 CONFIG = make_params(evaluate={"confidence": 0.95, "calibration_bins": 15}).evaluate
@@ -31,6 +30,7 @@ HAND_MADE = np.array(
     ]
 )
 LABEL = np.array([0, 0, 2, 1, 2, 2])
+GROUP = np.array(["t0", "t0", "t2", "t3", "t2", "t5"])
 GENRES = ["blues", "jazz", "metal", "rock"]  # nobody plays rock, and nothing is predicted as it
 
 
@@ -39,6 +39,7 @@ def score(probabilities: np.ndarray = HAND_MADE, label: np.ndarray = LABEL) -> e
         probabilities,
         track_ids=[f"t{number}" for number in range(len(label))],
         label=label,
+        group=GROUP,
         genres=GENRES,
         segment_accuracy=0.25,
         params=CONFIG,
@@ -52,7 +53,7 @@ def test_scores_are_scikit_learns() -> None:
     assert test["accuracy"] == pytest.approx(accuracy_score(LABEL, predicted), abs=1e-6)
     assert test["macro_f1"] == pytest.approx(f1, abs=1e-6)
     assert test["log_loss"] == pytest.approx(log_loss(LABEL, HAND_MADE, labels=range(4)), abs=1e-6)
-    assert (test["segment_accuracy"], test["num_tracks"]) == (0.25, 6)
+    assert (test["segment_accuracy"], test["num_tracks"], test["num_groups"]) == (0.25, 6, 4)
 
 
 def test_log_loss_is_the_mean_of_natural_logarithms() -> None:
@@ -62,18 +63,6 @@ def test_log_loss_is_the_mean_of_natural_logarithms() -> None:
 
 def test_a_certain_mistake_costs_much_and_stays_a_number() -> None:
     assert 1 < score(np.eye(4)[[0, 0, 2, 1, 1, 2]]).test["log_loss"] < 100
-
-
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-@pytest.mark.parametrize(("num_correct", "num_tracks"), [(0, 5), (5, 5), (65, 99), (1, 1), (250, 290)])
-def test_the_interval_is_wilsons(num_correct: int, num_tracks: int, confidence: float) -> None:
-    expected = proportion_confint(num_correct, num_tracks, alpha=1 - confidence, method="wilson")
-    interval = intervals.wilson(num_correct, num_tracks, confidence=confidence)
-    assert interval == pytest.approx(expected, abs=1e-6)
-
-
-def test_the_interval_of_the_published_vit_is_the_published_one() -> None:
-    assert intervals.wilson(65, 99, confidence=0.95) == pytest.approx((0.559, 0.743), abs=5e-4)
 
 
 def calibration_of_torchmetrics(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> float:
@@ -86,34 +75,34 @@ def calibration_of_torchmetrics(confidence: np.ndarray, correct: np.ndarray, num
     return float(metric(torch.tensor(probabilities), label))
 
 
-@pytest.mark.parametrize("num_bins", [1, 5, 10, 15])
-@pytest.mark.parametrize("seed", range(5))
-def test_calibration_error_is_torchmetrics(num_bins: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    confidence = rng.uniform(0.2, 0.999, 80)
-    correct = rng.uniform(size=80) < confidence**2
-    assert evaluation.calibration_error(confidence, correct, num_bins=num_bins) == pytest.approx(
-        calibration_of_torchmetrics(confidence, correct, num_bins), abs=1e-6
-    )
+def test_calibration_error_is_torchmetrics() -> None:
+    for num_bins in (1, 5, 15):
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            confidence = rng.uniform(0.2, 0.999, 80)
+            correct = rng.uniform(size=80) < confidence**2
+            assert evaluation.calibration_error(confidence, correct, num_bins=num_bins) == pytest.approx(
+                calibration_of_torchmetrics(confidence, correct, num_bins), abs=1e-6
+            )
 
 
-@pytest.mark.parametrize("num_bins", [5, 10, 15])
-def test_a_confidence_on_an_edge_belongs_to_the_bin_below(num_bins: int) -> None:
-    # Guo et al. define bins (a, b]; torchmetrics has [a, b) and a bin of its own for 1.0. Lowered by a hair,
-    # a confidence on an edge lies where Guo et al. put it.
-    rng = np.random.default_rng(0)
-    edges = np.linspace(0, 1, num_bins + 1)[2:]
-    confidence = np.concatenate([np.repeat(edges, 3), rng.uniform(0.2, 1, 40), [1.0, 1.0]])
-    correct = rng.uniform(size=len(confidence)) < 0.6
-    assert evaluation.calibration_error(confidence, correct, num_bins=num_bins) == pytest.approx(
-        calibration_of_torchmetrics(confidence - 2e-6, correct, num_bins), abs=1e-5
-    )
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    for num_bins in [5, 10, 15]:
+        # Guo et al. define bins (a, b]; torchmetrics has [a, b) and a bin of its own for 1.0. Lowered by a
+        # hair, a confidence on an edge lies where Guo et al. put it.
+        rng = np.random.default_rng(0)
+        edges = np.linspace(0, 1, num_bins + 1)[2:]
+        confidence = np.concatenate([np.repeat(edges, 3), rng.uniform(0.2, 1, 40), [1.0, 1.0]])
+        correct = rng.uniform(size=len(confidence)) < 0.6
+        assert evaluation.calibration_error(confidence, correct, num_bins=num_bins) == pytest.approx(
+            calibration_of_torchmetrics(confidence - 2e-6, correct, num_bins), abs=1e-5
+        )
 
 
-@pytest.mark.parametrize(("correct", "expected"), [(True, 0.25), (False, 0.75)])
-def test_calibration_of_one_outcome_alone(correct: bool, expected: float) -> None:
-    confidence = np.full(7, 0.75)
-    assert evaluation.calibration_error(confidence, np.full(7, correct), num_bins=15) == expected
+def test_calibration_of_one_outcome_alone() -> None:
+    for correct, expected in [(True, 0.25), (False, 0.75)]:
+        confidence = np.full(7, 0.75)
+        assert evaluation.calibration_error(confidence, np.full(7, correct), num_bins=15) == expected
 
 
 def test_scores_by_genre_are_scikit_learns() -> None:
@@ -122,10 +111,9 @@ def test_scores_by_genre_are_scikit_learns() -> None:
     recall = recall_score(LABEL, predicted, labels=range(4), average=None, zero_division=0)
     np.testing.assert_allclose(table["accuracy"], recall, atol=1e-6)
     assert table["num_tracks"].tolist() == [2, 1, 3, 0]
-    interval = binomtest(1, 3).proportion_ci(method="wilson")
-    assert (table["accuracy_low"]["metal"], table["accuracy_high"]["metal"]) == pytest.approx(
-        (interval.low, interval.high), abs=1e-6
-    )
+    assert table["num_groups"].tolist() == [1, 1, 2, 0]
+    metal = clustered(predicted[LABEL == 2] == 2, GROUP[LABEL == 2])
+    assert (table["accuracy_low"]["metal"], table["accuracy_high"]["metal"]) == metal
 
 
 def test_of_a_genre_without_tracks_nothing_is_known() -> None:
@@ -135,8 +123,9 @@ def test_of_a_genre_without_tracks_nothing_is_known() -> None:
 
 def test_predictions_name_every_track_with_its_probabilities() -> None:
     table = score().predictions
-    assert list(table) == ["track_id", "genre", "predicted", *GENRES]
+    assert list(table) == ["track_id", "genre", "predicted", "group", *GENRES]
     assert table["track_id"].tolist() == [f"t{number}" for number in range(6)]
+    assert table["group"].tolist() == GROUP.tolist()
     assert table["genre"].tolist() == ["blues", "blues", "metal", "jazz", "metal", "metal"]
     assert table["predicted"].tolist() == ["blues", "jazz", "metal", "jazz", "jazz", "blues"]
     assert table.loc[5, GENRES].tolist() == ["0.3400", "0.3300", "0.3200", "0.0100"]
@@ -150,8 +139,14 @@ def untrained(toy: Toy, **changes: Any) -> tuple[torch.nn.Module, dict[str, Any]
     return models.build("cnn", section, num_genres=3).eval(), description
 
 
+def alone(toy: Toy) -> pd.Series:
+    """Each track is a group of its own."""
+    ids = toy.split["track_id"].to_numpy()
+    return pd.Series(ids, index=ids)
+
+
 def test_the_test_tracks_and_no_others_are_scored(toy: Toy) -> None:
-    scores = evaluation.run(*untrained(toy), toy.features, toy.split, params=CONFIG)
+    scores = evaluation.run(*untrained(toy), toy.features, toy.split, group=alone(toy), params=CONFIG)
     expected = toy.split.loc[toy.split["split"] == "test", "track_id"].tolist()
     assert scores.predictions["track_id"].tolist() == expected
     assert scores.test["num_tracks"] == len(expected)
@@ -161,7 +156,9 @@ def test_the_test_tracks_and_no_others_are_scored(toy: Toy) -> None:
 
 def test_a_model_of_other_features_is_refused(toy: Toy) -> None:
     with pytest.raises(GenreproError, match="trained on other features"):
-        evaluation.run(*untrained(toy, sha256="other"), toy.features, toy.split, params=CONFIG)
+        evaluation.run(
+            *untrained(toy, sha256="other"), toy.features, toy.split, group=alone(toy), params=CONFIG
+        )
 
 
 def overconfident(num_tracks: int = 2000, *, factor: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -173,10 +170,10 @@ def overconfident(num_tracks: int = 2000, *, factor: float = 3.0) -> tuple[np.nd
     return softmax(factor * logits, axis=1), label
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_what_made_the_model_too_sure(factor: float) -> None:
-    probabilities, label = overconfident(factor=factor)
-    assert evaluation.temperature(probabilities, label) == pytest.approx(factor, rel=0.1)
+def test_the_temperature_undoes_what_made_the_model_too_sure() -> None:
+    for factor in [0.5, 1.0, 3.0]:
+        probabilities, label = overconfident(factor=factor)
+        assert evaluation.temperature(probabilities, label) == pytest.approx(factor, rel=0.1)
 
 
 def test_tempering_mends_the_calibration_and_moves_no_prediction() -> None:
@@ -195,11 +192,13 @@ def test_tempering_mends_the_calibration_and_moves_no_prediction() -> None:
 
 def test_a_tempered_evaluation_fits_on_validation_alone(toy: Toy) -> None:
     model, description = untrained(toy)
-    plain = evaluation.run(model, description, toy.features, toy.split, params=CONFIG)
+    plain = evaluation.run(model, description, toy.features, toy.split, group=alone(toy), params=CONFIG)
     config = make_params(evaluate={"temperature": "validation"}).evaluate
-    mended = evaluation.run(model, description, toy.features, toy.split, params=config)
+    mended = evaluation.run(model, description, toy.features, toy.split, group=alone(toy), params=config)
     assert mended.test["accuracy"] == plain.test["accuracy"]
     assert not mended.predictions.equals(plain.predictions)
     swapped = toy.split.assign(split=toy.split["split"].replace({"train": "excluded"}))
-    without_training = evaluation.run(model, description, toy.features, swapped, params=config)
+    without_training = evaluation.run(
+        model, description, toy.features, swapped, group=alone(toy), params=config
+    )
     assert without_training.predictions.equals(mended.predictions)

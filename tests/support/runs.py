@@ -14,7 +14,7 @@ GENRES = ["blues", "jazz", "metal", "rock"]
 def table(right: Sequence[bool], *, confidence: float = 0.7, **columns: Any) -> pd.DataFrame:
     """A run that is right where ``right`` says so, and otherwise takes the genre after the true one.
 
-    ``columns`` replace columns of it; true genres go round.
+    ``columns`` replace columns of it; true genres go round. ``group`` stands where evaluate writes it.
     """
     label = np.arange(len(right)) % len(GENRES)
     predicted = np.where(right, label, (label + 1) % len(GENRES))
@@ -29,6 +29,8 @@ def table(right: Sequence[bool], *, confidence: float = 0.7, **columns: Any) -> 
         rows[genre] = np.where(predicted == position, confidence, (1 - confidence) / (len(GENRES) - 1)).round(
             4
         )
+    if "group" in columns:
+        rows.insert(3, "group", columns.pop("group"))
     return rows.assign(**columns)
 
 

@@ -1,9 +1,8 @@
 """Is B better than A, or is it noise? Two runs, paired over the tracks that both were tested on.
 
-Only tracks on which they differ say anything: the accuracy's difference gets a bootstrap interval over tracks
-(Efron and Tibshirani 1993), and McNemar's exact test (Psychometrika 1947; Dietterich, Neural Computation
-1998) asks whether as many tracks were lost as gained. Chance in training is another matter, which two runs
-cannot show: see `seeds`.
+Only tracks on which the two differ say anything, and tracks of one artist change together. So differences get
+an interval and a test over groups (`evaluate.intervals.difference`). Chance in training is another matter,
+which two runs cannot show: see `seeds`.
 """
 
 from dataclasses import dataclass
@@ -12,15 +11,11 @@ import numpy as np
 
 from genrepro.base.errors import GenreproError
 from genrepro.compare.revisions import Predictions
-from genrepro.evaluate.intervals import CONFIDENCE
-from genrepro.exact import streams
+from genrepro.evaluate.intervals import Difference, clustered, difference
 
 SIGNIFICANCE = 0.05
-NUM_RESAMPLES = 10_000
 NUM_BINS = 15  # of the calibration error, as in params.yaml
-_SEED = 0  # the bootstrap's own: a comparison says the same whenever and wherever it is made
 _SMALLEST = 5e-5  # predictions.csv keeps four decimals: below half of the last one nothing is known
-_CHUNK = 4_000_000  # resampled rows held at once: 32 MB of row numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,23 +27,9 @@ class Side:
     accuracy: float
     low: float
     high: float
-    """Bounds of the 95 % Wilson interval."""
+    """Bounds of the 95 % interval over groups."""
     log_loss: float
     calibration_error: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A difference, B minus A, with the bounds of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def includes_zero(self) -> bool:
-        """Whether the interval holds 0."""
-        return self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +64,10 @@ class Comparison:
     a: Side
     b: Side
     num_tracks: int
-    accuracy: Interval
-    log_loss: Interval
-    """Bootstrap intervals over tracks."""
-    p_value: float
-    """McNemar's exact test, two-sided."""
+    num_groups: int | None
+    """None where neither table names groups: each track then counts by itself."""
+    accuracy: Difference
+    log_loss: Difference
     genres: tuple[GenreChange, ...]
     gained: tuple[Flip, ...]
     """Wrong in A, right in B; those whose true genre rose most come first."""
@@ -100,8 +80,8 @@ class Comparison:
 
     @property
     def beyond_noise(self) -> bool:
-        """Does either of the two, interval or test, see a difference?"""
-        return not self.accuracy.includes_zero or self.p_value < SIGNIFICANCE
+        """Whether the accuracies differ by more than chance: test and interval always agree."""
+        return self.accuracy.p_value <= SIGNIFICANCE
 
 
 def compare(a: Predictions, b: Predictions) -> Comparison:
@@ -112,8 +92,6 @@ def compare(a: Predictions, b: Predictions) -> Comparison:
     GenreproError
         If they were not tested on the same tracks, genres and truth; the sentence says how they differ.
     """
-    from scipy.stats import binomtest
-
     differs = how_test_sets_differ(a, b)
     if differs:
         raise GenreproError(
@@ -121,17 +99,15 @@ def compare(a: Predictions, b: Predictions) -> Comparison:
             "compare runs of one data set, split and seed of the split."
         )
     losses_a, losses_b = _log_losses(a), _log_losses(b)
-    change = np.stack([b.correct.astype(float) - a.correct, losses_b - losses_a], axis=1)
-    accuracy, log_loss = bootstrap(change)
+    group = groups_of(a, b)
     gained, lost = ~a.correct & b.correct, a.correct & ~b.correct
-    discordant = int(gained.sum() + lost.sum())
     return Comparison(
-        a=_side(a, losses_a),
-        b=_side(b, losses_b),
+        a=_side(a, losses_a, group),
+        b=_side(b, losses_b, group),
         num_tracks=len(a.label),
-        accuracy=accuracy,
-        log_loss=log_loss,
-        p_value=float(binomtest(int(gained.sum()), discordant).pvalue) if discordant else 1.0,
+        num_groups=None if a.group is b.group is None else len(set(group)),
+        accuracy=difference(b.correct.astype(float) - a.correct, group),
+        log_loss=difference(losses_b - losses_a, group),
         genres=_by_genre(a, b),
         gained=_flips(a, b, gained),
         lost=_flips(a, b, lost),
@@ -161,41 +137,23 @@ def how_test_sets_differ(a: Predictions, b: Predictions) -> str:
     return ", ".join(said)
 
 
-def bootstrap(change: np.ndarray) -> list[Interval]:
-    """Percentile intervals of means over tracks, drawn with replacement, the same for all quantities.
-
-    Parameters
-    ----------
-    change : np.ndarray [shape=(num_tracks, num_quantities)]
-        B minus A, by track.
-    """
-    rng = streams.generator(_SEED, "comparison.bootstrap")
-    num_tracks = len(change)
-    means = np.empty((NUM_RESAMPLES, change.shape[1]))
-    step = max(1, _CHUNK // num_tracks)
-    for start in range(0, NUM_RESAMPLES, step):
-        rows = rng.integers(num_tracks, size=(min(step, NUM_RESAMPLES - start), num_tracks))
-        for quantity, values in enumerate(change.T):
-            means[start : start + step, quantity] = values[rows].mean(axis=1)
-    tail = (1 - CONFIDENCE) / 2
-    # Sums of thirds do not always cancel to nothing; a bound at zero must be zero.
-    bounds = np.round(np.quantile(means, [tail, 1 - tail], axis=0), 12)
-    return [
-        Interval(value=float(value), low=float(low), high=float(high))
-        for value, low, high in zip(np.round(change.mean(axis=0), 12), *bounds, strict=True)
-    ]
+def groups_of(a: Predictions, b: Predictions) -> np.ndarray:
+    """The groups of the tracks of both: those that ``b`` names, or ``a``, or each track by itself."""
+    for run in (b, a):
+        if run.group is not None:
+            return run.group
+    return a.track_ids
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
 
 
-def _side(run: Predictions, losses: np.ndarray) -> Side:
-    from genrepro.evaluate.intervals import wilson
+def _side(run: Predictions, losses: np.ndarray, group: np.ndarray) -> Side:
     from genrepro.evaluate.scores import calibration_error
 
     num_correct = int(run.correct.sum())
-    low, high = wilson(num_correct, len(run.label), confidence=CONFIDENCE)
+    low, high = clustered(run.correct, group)
     confidence = run.probabilities[np.arange(len(run.label)), run.predicted]
     return Side(
         name=run.name,

@@ -19,6 +19,7 @@ from genrepro.base.errors import GenreproError
 PREDICTIONS = "metrics/predictions.csv"
 WORKSPACE = "workspace"
 _KEYS = ["track_id", "genre", "predicted"]
+_GROUP = "group"  # the fourth column; tables from before 2026-11-26 lack it
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38,62})/([^/]+)")
 
 
@@ -37,6 +38,8 @@ class Predictions:
     """[shape=(num_tracks,), dtype=int]"""
     probabilities: np.ndarray
     """[shape=(num_tracks, num_genres)], four decimals"""
+    group: np.ndarray | None
+    """What must not cross a split [shape=(num_tracks,), dtype=object]; None where the table does not say."""
 
     @property
     def correct(self) -> np.ndarray:
@@ -153,7 +156,8 @@ def parse(content: bytes, *, name: str) -> Predictions:
     except (ValueError, pd.errors.ParserError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise broken(f"it cannot be read as CSV ({reason})") from None
-    genres = sorted(table.columns[3:])
+    grouped = list(table.columns[3:4]) == [_GROUP]
+    genres = sorted(table.columns[4 if grouped else 3 :])
     if not isinstance(table.index, pd.RangeIndex):  # pandas then takes the first column for row names
         raise broken("its rows have more fields than its header")
     if list(table.columns[:3]) != _KEYS:
@@ -177,6 +181,7 @@ def parse(content: bytes, *, name: str) -> Predictions:
         label=table["genre"].map(position).to_numpy(np.int64)[order],
         predicted=table["predicted"].map(position).to_numpy(np.int64)[order],
         probabilities=numbers[order],
+        group=table[_GROUP].to_numpy(object)[order] if grouped else None,
     )
 
 

@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 
 from genrepro.base.errors import GenreproError
-from genrepro.compare.pairs import CONFIDENCE, SIGNIFICANCE, Interval, bootstrap, how_test_sets_differ
+from genrepro.compare.pairs import SIGNIFICANCE, groups_of, how_test_sets_differ
 from genrepro.compare.revisions import Predictions
+from genrepro.evaluate.intervals import CONFIDENCE, Difference, difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +27,18 @@ class SeedComparison:
     accuracy_a: np.ndarray
     accuracy_b: np.ndarray
     """[shape=(num_seeds,)]"""
-    difference: Interval
-    """Mean over seeds with Student's interval."""
+    difference: float
+    """Mean over seeds."""
+    low: float
+    high: float
+    """Bounds of Student's 95 % interval over seeds."""
     t_p_value: float | None
     """Paired t-test; None where all differences are equal, for then it has no spread to go by."""
     wilcoxon_p_value: float
     test_sets: Literal["same", "drawn by seed", "different"]
     """One for all; one for each seed, which A and B share; or not even that."""
-    over_tracks: Interval | None
-    """The same mean difference with a bootstrap interval over tracks, where there is one test set."""
+    over_groups: Difference | None
+    """The same mean difference with an interval over groups of tracks, where there is one test set."""
     num_tracks: int | None
 
     @property
@@ -77,20 +81,22 @@ def compare_seeds(a: Sequence[Predictions], b: Sequence[Predictions]) -> SeedCom
     )
     paired = not any(how_test_sets_differ(*pair) for pair in zip(a, b, strict=True))
     same = paired and not any(how_test_sets_differ(a[0], run) for run in a)
-    over_tracks = None
+    over_groups = None
     if same:
         change = np.mean([y.correct.astype(float) - x.correct for x, y in zip(a, b, strict=True)], axis=0)
-        over_tracks = bootstrap(change[:, None])[0]
+        over_groups = difference(change, groups_of(a[0], b[0]))
     mean = float(differences.mean())
     return SeedComparison(
         names_a=tuple(run.name for run in a),
         names_b=tuple(run.name for run in b),
         accuracy_a=accuracy_a,
         accuracy_b=accuracy_b,
-        difference=Interval(value=mean, low=mean - half, high=mean + half),
+        difference=mean,
+        low=mean - half,
+        high=mean + half,
         t_p_value=float(ttest_rel(accuracy_b, accuracy_a).pvalue) if spread else None,
         wilcoxon_p_value=float(wilcoxon(differences).pvalue) if differences.any() else 1.0,
         test_sets="same" if same else "drawn by seed" if paired else "different",
-        over_tracks=over_tracks,
+        over_groups=over_groups,
         num_tracks=len(a[0].label) if same else None,
     )

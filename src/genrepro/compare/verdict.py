@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genrepro.compare.pairs import NUM_RESAMPLES, SIGNIFICANCE, Comparison, Flip, Interval
+from genrepro.compare.pairs import SIGNIFICANCE, Comparison, Flip
 from genrepro.compare.seeds import SeedComparison
+from genrepro.evaluate.intervals import POWER, Difference
 
 _MAX_FLIPS = 10  # of each kind: what a reviewer reads; the rest is counted
 _TEST_SETS = {
@@ -46,30 +47,28 @@ class Report:
 
 def verdict(comparison: Comparison) -> str:
     """The answer in one sentence, or two where the probabilities tell another story than the accuracy."""
-    change, p_value = comparison.accuracy, comparison.p_value
+    change = comparison.accuracy
     if comparison.identical:
         return f"Nothing changed at all: the predictions are identical on all {comparison.num_tracks} tracks."
     if not comparison.beyond_noise:
         said = (
             f"Nothing changed beyond noise in accuracy: B - A is {_signed_points(change)}, "
-            f"{_p(p_value)} over {comparison.num_tracks} tracks."
+            f"{_p(change.p_value)} over {_tested(comparison)}."
         )
+        if change.smallest:
+            said += f" A difference below {100 * change.smallest:.1f} points would often be missed here."
         if not comparison.log_loss.includes_zero:
             better = "better" if comparison.log_loss.value < 0 else "worse"
             said += f" Its probabilities did become {better}: log loss {_signed(comparison.log_loss)}."
         return said
-    said = f"B is {_better(change)}, {_p(p_value)} over {comparison.num_tracks} tracks"
-    if change.includes_zero:
-        return f"{said}; but the interval includes 0, so take it for a hint."
-    if p_value >= SIGNIFICANCE:
-        return f"{said}; but McNemar's test could take it for chance, so take it for a hint."
-    return f"{said}."
+    return f"B is {_better(change)}, {_p(change.p_value)} over {_tested(comparison)}."
 
 
 def seed_verdict(comparison: SeedComparison) -> str:
     """The answer over seeds in one sentence, or two where the test tracks are what limits it."""
     num_seeds = len(comparison.accuracy_a)
-    change, t_p_value = comparison.difference, comparison.t_p_value
+    t_p_value = comparison.t_p_value
+    over_seeds = comparison.difference, comparison.low, comparison.high
     if (comparison.accuracy_a == comparison.accuracy_b).all():
         return f"Nothing changed at all: A and B are equally accurate in each of {num_seeds} seeds."
     test = (
@@ -79,12 +78,13 @@ def seed_verdict(comparison: SeedComparison) -> str:
     )
     test += f", {num_seeds} seeds)"
     if not comparison.beyond_noise:
-        return f"Nothing changed beyond noise in accuracy: B - A is {_signed_points(change)}, {test}."
-    said = f"B is {_better(change)}, {test}."
-    if comparison.over_tracks and comparison.over_tracks.includes_zero:
+        return f"Nothing changed beyond noise in accuracy: B - A is {_points(*over_seeds)}, {test}."
+    said = f"B is {_better_by(*over_seeds)}, {test}."
+    if comparison.over_groups and comparison.over_groups.includes_zero:
+        change = comparison.over_groups
         said += (
             f" That holds of these {comparison.num_tracks} tracks; they are too few to say it of others: "
-            f"the interval over tracks is {_bounds(comparison.over_tracks)}."
+            f"the interval over artists is {_bounds(change.low, change.high)}."
         )
     return said
 
@@ -118,12 +118,25 @@ def report(comparison: Comparison) -> Report:
         )
     tables += _flip_tables("became wrong", comparison.lost) + _flip_tables("became right", comparison.gained)
     notes = [
-        f"Brackets: 95 %, Wilson's for an accuracy, {NUM_RESAMPLES} paired bootstrap samples of the tracks "
-        f"for a difference. McNemar's exact test: {_p(comparison.p_value)} for {num_gained} gained against "
-        f"{num_lost} lost. Both get wrong, each in its own way: {comparison.num_otherwise_wrong}.",
+        "Brackets: 95 %, over groups of tracks: those of one artist and copies of one recording are right or "
+        f"wrong together. The test flips the signs of whole groups: {_p(comparison.accuracy.p_value)} "
+        f"for {num_gained} gained against {num_lost} lost. Both get wrong, each in its own way: "
+        f"{comparison.num_otherwise_wrong}.",
         "This is the noise of the test tracks. What another seed would change, several runs show: "
         "`genrepro compare a1,a2,a3 b1,b2,b3`.",
     ]
+    if comparison.accuracy.smallest:
+        notes.insert(
+            1,
+            f"The smallest difference that these tracks would show {100 * POWER:.0f} % of the time is "
+            f"{100 * comparison.accuracy.smallest:.1f} points.",
+        )
+    if comparison.num_groups is None:
+        notes.insert(
+            1,
+            "Neither table names artists, so each track counts by itself and the intervals are too narrow: "
+            "`dvc repro` writes the column `group`.",
+        )
     if comparison.identical:
         notes = []
     return Report(verdict=verdict(comparison), names=(a.name, b.name), tables=tables, notes=notes)
@@ -168,13 +181,13 @@ def seed_report(comparison: SeedComparison) -> Report:
         "The differences are all equal, so the t-test has no spread to go by."
         if comparison.t_p_value is None
         else f"Paired t-test: {_p(comparison.t_p_value)}; over seeds, B - A is "
-        f"{_signed_points(comparison.difference)} (95 %, Student's t)."
+        f"{_points(comparison.difference, comparison.low, comparison.high)} (95 %, Student's t)."
     )
     notes = [f"{t_test} {wilcoxon}."]
-    if comparison.over_tracks:
+    if comparison.over_groups:
         notes.append(
-            f"Every run was tested on the same {comparison.num_tracks} tracks. Over tracks, B - A is "
-            f"{_signed_points(comparison.over_tracks)} (95 %, {NUM_RESAMPLES} paired bootstrap samples)."
+            f"Every run was tested on the same {comparison.num_tracks} tracks. Over their artists, B - A is "
+            f"{_signed_points(comparison.over_groups)} (95 %)."
         )
     else:
         notes.append(_TEST_SETS[comparison.test_sets])
@@ -241,25 +254,37 @@ def _share(value: float, low: float, high: float) -> str:
     return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _bounds(interval: Interval) -> str:
-    return f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+def _tested(comparison: Comparison) -> str:
+    """``79 tracks of 16 artists``."""
+    of = "" if comparison.num_groups is None else f" of {comparison.num_groups} artists"
+    return f"{comparison.num_tracks} tracks{of}"
 
 
-def _signed_points(interval: Interval) -> str:
-    return f"{100 * interval.value:+.1f} points {_bounds(interval)}"
+def _bounds(low: float, high: float) -> str:
+    return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-def _signed(interval: Interval) -> str:
-    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+def _points(value: float, low: float, high: float) -> str:
+    return f"{100 * value:+.1f} points {_bounds(low, high)}"
 
 
-def _better(change: Interval) -> str:
+def _signed_points(change: Difference) -> str:
+    return _points(change.value, max(-1.0, change.low), min(1.0, change.high))
+
+
+def _signed(change: Difference) -> str:
+    return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+
+
+def _better(change: Difference) -> str:
+    return _better_by(change.value, change.low, change.high)
+
+
+def _better_by(value: float, low: float, high: float) -> str:
     """A change that is not zero, with its interval turned so that more of it is a larger number."""
-    sign = 1 if change.value > 0 else -1
-    low, high = sorted((100 * sign * change.low, 100 * sign * change.high))
-    return (
-        f"{'better' if sign > 0 else 'worse'} by {100 * abs(change.value):.1f} points [{low:.1f}, {high:.1f}]"
-    )
+    sign = 1 if value > 0 else -1
+    low, high = sorted((100 * sign * low, 100 * sign * high))
+    return f"{'better' if sign > 0 else 'worse'} by {100 * abs(value):.1f} points [{low:.1f}, {high:.1f}]"
 
 
 def _p(value: float) -> str:

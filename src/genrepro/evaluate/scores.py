@@ -9,7 +9,7 @@ import pandas as pd
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import rounded
 from genrepro.base.params import Evaluate
-from genrepro.evaluate.intervals import wilson
+from genrepro.evaluate.intervals import clustered
 from genrepro.models.shared.inputs import Features
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ def run(
     features: Features,
     split: pd.DataFrame,
     *,
+    group: pd.Series,
     params: Evaluate,
 ) -> Scores:
     """Let a trained model's segments vote on the test side of ``split``, and score the votes.
+
+    ``group`` names by track_id what must not cross a split, as `identity.group_names` does.
 
     Raises
     ------
@@ -71,6 +74,7 @@ def run(
         probabilities,
         track_ids=track_ids,
         label=label,
+        group=group.loc[track_ids].to_numpy(),
         genres=features.genres,
         segment_accuracy=float((short_predicted == short.label).mean()),
         params=params,
@@ -82,6 +86,7 @@ def score(
     *,
     track_ids: list[str],
     label: np.ndarray,
+    group: np.ndarray,
     genres: list[str],
     segment_accuracy: float,
     params: Evaluate,
@@ -95,6 +100,8 @@ def score(
         Sorted.
     label : np.ndarray [shape=(num_tracks,), dtype=int]
         True genre, as a position in ``genres``.
+    group : np.ndarray [shape=(num_tracks,)]
+        What must not cross a split: tracks of one group are right or wrong together.
     genres : list of str
         Label order.
     segment_accuracy : float
@@ -104,15 +111,16 @@ def score(
     Returns
     -------
     Scores
-        Accuracy has a Wilson interval over tracks; F1 is the mean over genres; log loss is natural; the
-        calibration error is the expected one of Guo et al. (ICML 2017), top label, equal-width bins.
+        Accuracy has an interval over groups (`intervals.clustered`). F1 is the mean over genres, the log
+        loss natural, the calibration error the expected one of Guo et al. (ICML 2017): top label, bins of
+        equal width.
     """
     from sklearn.metrics import f1_score, log_loss
 
     predicted = probabilities.argmax(1)
     positions = np.arange(len(genres))
     correct = predicted == label
-    low, high = wilson(int(correct.sum()), len(label), confidence=params.confidence)
+    low, high = clustered(correct, group, confidence=params.confidence)
     test = {
         "accuracy": rounded(correct.mean()),
         "accuracy_low": low,
@@ -124,13 +132,18 @@ def score(
             calibration_error(probabilities.max(1), correct, num_bins=params.calibration_bins)
         ),
         "num_tracks": len(label),
+        "num_groups": len(set(group)),
     }
     names = np.array(genres)
-    predictions = pd.DataFrame({"track_id": track_ids, "genre": names[label], "predicted": names[predicted]})
+    predictions = pd.DataFrame(
+        {"track_id": track_ids, "genre": names[label], "predicted": names[predicted], "group": group}
+    )
     for position, genre in enumerate(genres):
         predictions[genre] = [f"{value:.4f}" for value in probabilities[:, position]]
     return Scores(
-        test=test, per_genre=_per_genre(label, predicted, genres, params=params), predictions=predictions
+        test=test,
+        per_genre=_per_genre(label, predicted, group, genres, params=params),
+        predictions=predictions,
     )
 
 
@@ -188,7 +201,7 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, *, num_bins: 
 
 
 def _per_genre(
-    label: np.ndarray, predicted: np.ndarray, genres: list[str], *, params: Evaluate
+    label: np.ndarray, predicted: np.ndarray, group: np.ndarray, genres: list[str], *, params: Evaluate
 ) -> pd.DataFrame:
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -197,16 +210,13 @@ def _per_genre(
     )
     rows = []
     for position, genre in enumerate(genres):
-        num_tracks = int(support[position])
-        low, high = (
-            wilson(round(recall[position] * num_tracks), num_tracks, confidence=params.confidence)
-            if num_tracks
-            else (0.0, 1.0)
-        )
+        of_genre = label == position
+        low, high = clustered(predicted[of_genre] == position, group[of_genre], confidence=params.confidence)
         rows.append(
             {
                 "genre": genre,
-                "num_tracks": num_tracks,
+                "num_tracks": int(support[position]),
+                "num_groups": len(set(group[of_genre])),
                 "accuracy": rounded(recall[position]),
                 "accuracy_low": low,
                 "accuracy_high": high,

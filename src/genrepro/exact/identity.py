@@ -132,3 +132,16 @@ def groups(tracks: pd.DataFrame) -> np.ndarray:
     rows, columns = zip(*edges, strict=True) if edges else ((), ())
     graph = coo_array((np.ones(len(edges), bool), (rows, columns)), shape=(len(tracks),) * 2)
     return connected_components(graph, directed=False)[1]
+
+
+def group_names(tracks: pd.DataFrame) -> pd.Series:
+    """Name of each track's group, by track_id: the first track_id of those that must stay together.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        Columns track_id, artist and duplicate_group, of all tracks of the data set: then a group has one name
+        on every side and under every strategy of the split.
+    """
+    members = pd.Series(tracks["track_id"].to_numpy(), index=tracks["track_id"].to_numpy())
+    return members.groupby(groups(tracks)).transform("min")
