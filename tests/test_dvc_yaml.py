@@ -15,7 +15,7 @@ ALL = PIPELINE["stages"] | SWEEPS["stages"]
 PACKAGE = ROOT / "src" / "genrepro"
 # From the ground up: a package imports those before it and none after it.
 FLOORS = (
-    "exact", "base", "download", "datasets", "catalog", "spectrogram", "render", "audit", "split", "models",
+    "exact", "base", "download", "datasets", "spectrogram", "catalog", "render", "audit", "split", "models",
     "features", "train", "evaluate", "sweep", "figures", "compare", "tracking", "experiments", "serve", "cli",
 )  # fmt: skip
 # What a stage may use without naming it: an edit there changes no output.
@@ -83,9 +83,9 @@ def test_a_stage_names_every_package_that_its_code_reaches(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_names_its_package_its_model_and_at_most_two_more(stage: str) -> None:
-    more = set(named(stage)) - {stage, "models/${model}.py"}
-    assert stage in named(stage) and len(more) <= 2, more
+def test_a_stage_names_five_paths_of_code_at_most(stage: str) -> None:
+    assert stage in named(stage)  # its package; its script is not below src
+    assert len(named(stage)) <= 4
 
 
 @pytest.mark.parametrize("name", FLOORS)
@@ -143,7 +143,7 @@ def test_the_gpu_path_imports_neither_audio_libraries_nor_dvc() -> None:
     code = (
         "import sys, stages.features, stages.train, stages.evaluate, stages.sweep;"
         "import genrepro.train.fit, genrepro.evaluate.scores, genrepro.sweep.stack;"
-        "sys.exit(' '.join({'librosa', 'soundfile', 'dvc', 'soxr'} & set(sys.modules)) or 0)"
+        "sys.exit(' '.join({'librosa', 'soundfile', 'av', 'dvc', 'soxr'} & set(sys.modules)) or 0)"
     )
     python = ROOT / ".venv" / "bin" / "python"
     done = subprocess.run(

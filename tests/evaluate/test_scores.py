@@ -4,12 +4,11 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
-from support.builders import Toy, make_params
+from support.builders import Toy, alone, make_params
 from torchmetrics.classification import MulticlassCalibrationError
 
 from genrepro import models
@@ -139,14 +138,8 @@ def untrained(toy: Toy, **changes: Any) -> tuple[torch.nn.Module, dict[str, Any]
     return models.build("cnn", section, num_genres=3).eval(), description
 
 
-def alone(toy: Toy) -> pd.Series:
-    """Each track is a group of its own."""
-    ids = toy.split["track_id"].to_numpy()
-    return pd.Series(ids, index=ids)
-
-
 def test_the_test_tracks_and_no_others_are_scored(toy: Toy) -> None:
-    scores = evaluation.run(*untrained(toy), toy.features, toy.split, group=alone(toy), params=CONFIG)
+    scores = evaluation.run(*untrained(toy), toy.features, toy.split, group=alone(toy.split), params=CONFIG)
     expected = toy.split.loc[toy.split["split"] == "test", "track_id"].tolist()
     assert scores.predictions["track_id"].tolist() == expected
     assert scores.test["num_tracks"] == len(expected)
@@ -157,7 +150,7 @@ def test_the_test_tracks_and_no_others_are_scored(toy: Toy) -> None:
 def test_a_model_of_other_features_is_refused(toy: Toy) -> None:
     with pytest.raises(GenreproError, match="trained on other features"):
         evaluation.run(
-            *untrained(toy, sha256="other"), toy.features, toy.split, group=alone(toy), params=CONFIG
+            *untrained(toy, sha256="other"), toy.features, toy.split, group=alone(toy.split), params=CONFIG
         )
 
 
@@ -192,13 +185,15 @@ def test_tempering_mends_the_calibration_and_moves_no_prediction() -> None:
 
 def test_a_tempered_evaluation_fits_on_validation_alone(toy: Toy) -> None:
     model, description = untrained(toy)
-    plain = evaluation.run(model, description, toy.features, toy.split, group=alone(toy), params=CONFIG)
+    plain = evaluation.run(model, description, toy.features, toy.split, group=alone(toy.split), params=CONFIG)
     config = make_params(evaluate={"temperature": "validation"}).evaluate
-    mended = evaluation.run(model, description, toy.features, toy.split, group=alone(toy), params=config)
+    mended = evaluation.run(
+        model, description, toy.features, toy.split, group=alone(toy.split), params=config
+    )
     assert mended.test["accuracy"] == plain.test["accuracy"]
     assert not mended.predictions.equals(plain.predictions)
     swapped = toy.split.assign(split=toy.split["split"].replace({"train": "excluded"}))
     without_training = evaluation.run(
-        model, description, toy.features, swapped, group=alone(toy), params=config
+        model, description, toy.features, swapped, group=alone(toy.split), params=config
     )
     assert without_training.predictions.equals(mended.predictions)

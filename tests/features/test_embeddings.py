@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import log_loss
-from support.builders import Toy, make_params, make_toy
+from support.builders import Toy, alone, make_params, make_toy
 
 from genrepro import models
 from genrepro.base import devices
@@ -207,8 +207,12 @@ def test_a_kept_head_finds_its_body_again_and_votes_as_it_was_validated(
     # And the evaluation, which never builds the body, says the same of the test tracks.
     head, _ = checkpoint.load(tmp_path, with_body=False)
     evaluate = make_params().evaluate
-    fast = scores.run(head, description, packed_as(packed, "-"), toy.split, params=evaluate)
-    slow = scores.run(whole, description, packed_as(toy.features, "-"), toy.split, params=evaluate)
+    fast = scores.run(
+        head, description, packed_as(packed, "-"), toy.split, group=alone(toy.split), params=evaluate
+    )
+    slow = scores.run(
+        whole, description, packed_as(toy.features, "-"), toy.split, group=alone(toy.split), params=evaluate
+    )
     assert fast.test == slow.test
     assert fast.predictions.equals(slow.predictions)
 

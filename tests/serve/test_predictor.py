@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from support.builders import GENRES, make_mel_params, make_music, make_params, make_split
+from support.builders import GENRES, alone, make_mel_params, make_music, make_params, make_split
 from typer.testing import CliRunner, Result
 
 from genrepro import models
@@ -80,7 +80,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     model = models.build("cnn", section, num_genres=3, inputs=description)
     model(torch.randn(8, 1, 16, 20))  # so that the batch statistics are not those of the start
     checkpoint.save(folder / "models", model.state_dict(), description)
-    scores = evaluation.run(model, description, packed, split, params=make_params().evaluate)
+    scores = evaluation.run(
+        model, description, packed, split, group=alone(split), params=make_params().evaluate
+    )
     return Trained(folder=folder, scores=scores, packed=packed, split=split)
 
 

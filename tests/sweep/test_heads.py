@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support.builders import Toy, make_params, make_toy
+from support.builders import Toy, alone, make_params, make_toy
 
 from genrepro import models
 from genrepro.base import devices
@@ -142,7 +142,9 @@ def test_a_snapshots_test_result_is_that_of_the_evaluated_experiment(base: Toy, 
     head.load_state_dict(fitted.state)
     description = of.description | {"data": {"features_sha256": "-"}}
     features = dataclasses.replace(of.toy.features, description=of.toy.features.description | {"sha256": "-"})
-    scores = evaluation.run(head, description, features, of.toy.split, params=of.config.evaluate)
+    scores = evaluation.run(
+        head, description, features, of.toy.split, group=alone(of.toy.split), params=of.config.evaluate
+    )
     assert rows.loc[0, "loss_epoch"] == fitted.best.epoch
     assert rows.loc[0, "loss_test_accuracy"] == pytest.approx(scores.test["accuracy"], abs=1e-6)
     assert rows.loc[0, "loss_test_loss"] == pytest.approx(scores.test["log_loss"], abs=1e-5)

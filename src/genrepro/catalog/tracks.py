@@ -16,10 +16,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.tables import CATALOG
 from genrepro.exact.identity import one_spelling, text
-
-# s; the render stage decodes no more. A header that claims more is wrong, or leaves the length open: then
-# libsndfile gives 2^63 frames.
-_LONGEST = 3600.0
+from genrepro.spectrogram import audio
 
 
 def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
@@ -108,11 +105,8 @@ def _facts(path: Path | None, checksum: str | None) -> tuple:
                 return (*identity, None, None, None, f"corrupt: its {algorithm} is not the published one")
     if path.suffix == ".png":
         return (*identity, None, None, None, None)
-    import soundfile
-
     try:
-        info = soundfile.info(str(path))
-    except soundfile.LibsndfileError as error:
-        return (*identity, None, None, None, f"undecodable: {error.error_string.strip().rstrip('.')}")
-    duration = info.frames / info.samplerate
-    return (*identity, info.samplerate, info.channels, duration if duration <= _LONGEST else None, None)
+        found = audio.read_header(path)
+    except audio.UndecodableError as error:
+        return (*identity, None, None, None, str(error))
+    return (*identity, found.sample_rate, found.num_channels, found.duration, None)

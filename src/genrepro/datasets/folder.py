@@ -23,7 +23,13 @@ REMOTES: dict[str, str] = {}
 FAULTS: dict[str, str] = {}
 """Nothing is known beforehand."""
 
-SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".au", ".aiff", ".aif", ".w64", ".caf")
+SUFFIXES = (
+    ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".caf", ".dsf", ".dts",
+    ".eac3", ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus",
+    ".rf64", ".shn", ".snd", ".spx", ".tak", ".tta", ".w64", ".wav", ".webm", ".wma", ".wv",
+)  # fmt: skip
+"""What libsndfile or ffmpeg's libraries may decode; the header decides."""
+
 SPLITS = ("train", "validation", "test")
 _TABLE = "tracks.csv"
 _COLUMNS = ("path", "artist", "album", "title", "split")

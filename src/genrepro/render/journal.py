@@ -33,10 +33,11 @@ _CODE = (
     "render/journal.py",
     "render/write.py",
     "spectrogram/audio.py",
+    "spectrogram/ffmpeg.py",
     "spectrogram/mel.py",
     "spectrogram/pictures.py",
 )
-_LIBRARIES = ("librosa", "matplotlib", "numpy", "pillow", "scipy", "soundfile", "soxr")
+_LIBRARIES = ("av", "librosa", "matplotlib", "numpy", "pillow", "scipy", "soundfile", "soxr")
 
 
 @cache

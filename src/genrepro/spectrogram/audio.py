@@ -1,19 +1,26 @@
-"""Audio files to mono samples at one rate: decode with libsndfile, mix down, resample with soxr HQ."""
+"""Audio files to mono samples at one rate: decode, mix down, resample with soxr HQ.
 
+libsndfile decodes what it can; what it refuses goes to ffmpeg's libraries (`ffmpeg`).
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import soundfile
+from genrepro.spectrogram import ffmpeg
 
 MAX_DURATION = 3600.0  # s; an hour at 96 kHz is 1.4 GB of samples, and no clip of music is longer
 MAX_PEAK = 1e10  # full scale is 1; integers stored as floats reach 2^31, and powers must not overflow float32
 # Samples read at once, all channels together: 16 MB. A clip of 30 s is one read, and a long file or a header
 # that lies cannot ask for more.
 _READ = 1 << 22
+_STANDARD_ERROR = threading.Lock()
 _MIX = 1 << 15  # frames mixed at once: they stay in the processor's cache
 
 
@@ -42,13 +49,50 @@ class Levels:
     moment) over ``rms``: 0 for the same sound in all of them, infinite where they cancel, None for mono."""
 
 
-def decode(path: Path, *, sample_rate: int) -> np.ndarray:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a file says of itself before it is decoded."""
+
+    sample_rate: int
+    """Hz"""
+    num_channels: int
+    duration: float | None
+    """s; None where the header leaves it open or claims more than `MAX_DURATION`."""
+
+
+def read_header(path: Path) -> Header:
+    """The header of a file, of whichever library decodes it.
+
+    Raises
+    ------
+    UndecodableError
+        If neither knows it.
+    """
+    import soundfile
+
+    try:
+        if ffmpeg.comes_first(path):
+            raise _Other("not a format of libsndfile's")
+        with _quiet():
+            info = soundfile.info(str(path))
+        found = info.samplerate, info.channels, info.frames / info.samplerate
+    except (soundfile.LibsndfileError, _Other) as error:
+        try:
+            found = ffmpeg.header(path)
+        except ffmpeg.Refused:
+            raise _undecodable(error) from error
+    rate, channels, duration = found
+    known = duration is not None and duration <= MAX_DURATION
+    return Header(sample_rate=rate, num_channels=channels, duration=duration if known else None)
+
+
+def decode(path: Path | BytesIO, *, sample_rate: int) -> np.ndarray:
     """Mono audio of a file.
 
     Parameters
     ----------
-    path : Path
-        Anything libsndfile reads: WAV, AU, FLAC, OGG, MP3.
+    path : Path or BytesIO
+        Anything that libsndfile or ffmpeg reads.
     sample_rate : int
         Hz of the result.
 
@@ -60,25 +104,15 @@ def decode(path: Path, *, sample_rate: int) -> np.ndarray:
     Raises
     ------
     UndecodableError
-        If libsndfile refuses the file, it has no samples or a sample that is not a number, or it lasts longer
-        than `MAX_DURATION`.
+        If both refuse the file, it has no samples or a sample that is not a number, or it lasts longer than
+        `MAX_DURATION`.
     """
     return decode_with_levels(path, sample_rate=sample_rate)[0]
 
 
-def decode_with_levels(path: Path, *, sample_rate: int) -> tuple[np.ndarray, Levels]:
+def decode_with_levels(path: Path | BytesIO, *, sample_rate: int) -> tuple[np.ndarray, Levels]:
     """`decode`, and the levels that are lost by resampling."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(path) as file:
-            # soundfile would seek after each read, which fails at the end of a file whose header leaves its
-            # length open or claims too much.
-            file.seekable = lambda: False
-            original_rate = file.samplerate
-            mono, difference = _mix_down(file)
-    except soundfile.LibsndfileError as error:
-        raise UndecodableError(f"undecodable: {error.error_string.strip().rstrip('.')}") from error
+    original_rate, mono, difference = _read(path)
     if not len(mono):
         raise UndecodableError("undecodable: no samples")
     measured = levels(mono, sample_rate=original_rate, difference=difference)
@@ -126,21 +160,80 @@ def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = 
     )
 
 
-def _mix_down(file: "soundfile.SoundFile") -> tuple[np.ndarray, float | None]:
-    """Mean of the channels [shape=(num_frames,), dtype=float32], and the rms of their difference."""
-    most = int(MAX_DURATION * file.samplerate)
-    # libsndfile turns 16-bit steps into floats one by one; NumPy does the same by the vector.
-    dtype = "int16" if file.subtype == "PCM_16" else "float32"
-    mixed, energy, num_frames = [np.empty(0, np.float32)], 0.0, 0
-    while len(block := file.read(max(1, _READ // file.channels), dtype=dtype, always_2d=True)):
-        num_frames += len(block)
-        if num_frames > most:
+class _Other(Exception):  # noqa: N818 - a reason to ask the other library
+    """The file is not one that libsndfile would read right."""
+
+
+def _read(source: Path | BytesIO) -> tuple[int, np.ndarray, float | None]:
+    """The file's rate [Hz], its channels' mean, and the rms of their difference."""
+    import soundfile
+
+    try:
+        if ffmpeg.comes_first(source):
+            raise _Other("not a format of libsndfile's")
+        return _mix_down(_blocks(source))
+    except (soundfile.LibsndfileError, _Other) as error:
+        if isinstance(source, BytesIO):
+            source.seek(0)
+        try:
+            return _mix_down(ffmpeg.blocks(source))
+        except ffmpeg.Refused:
+            raise _undecodable(error) from error
+
+
+def _undecodable(error: Exception) -> UndecodableError:
+    reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+    if reason.startswith("File does not exist"):  # libsndfile's word for what looks like MP3 and is not
+        reason = "Format not recognised"
+    return UndecodableError(f"undecodable: {reason}")
+
+
+def _blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
+    """Sample rate [Hz] and samples [shape=(num_frames, num_channels)], piece by piece, by libsndfile."""
+    import soundfile
+
+    with _quiet():
+        file = soundfile.SoundFile(source)
+    with file:
+        # soundfile would seek after each read, which fails at the end of a file whose header leaves its
+        # length open or claims too much.
+        file.seekable = lambda: False
+        # libsndfile turns 16-bit steps into floats one by one; NumPy does the same by the vector.
+        dtype = "int16" if file.subtype == "PCM_16" else "float32"
+        while True:
+            with _quiet():
+                block = file.read(max(1, _READ // file.channels), dtype=dtype, always_2d=True)
+            if not len(block):
+                return
+            yield file.samplerate, block
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep libmpg123's lines off standard error: they name no file, and ffmpeg is asked next."""
+    with _STANDARD_ERROR:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
+def _mix_down(blocks: Iterable[tuple[int, np.ndarray]]) -> tuple[int, np.ndarray, float | None]:
+    """Rate, mean of the channels [shape=(num_frames,), dtype=float32], and the rms of their difference."""
+    mixed, energy, num_frames, rate, num_channels = [np.empty(0, np.float32)], 0.0, 0, 1, 1
+    for rate, block in blocks:
+        num_frames, num_channels = num_frames + len(block), block.shape[1]
+        if num_frames > MAX_DURATION * rate:
             raise UndecodableError("undecodable: longer than an hour")
         mono, block_energy = _mean_of_channels(block)
         mixed.append(mono)
         energy += block_energy
-    difference = None if file.channels == 1 else float(np.sqrt(energy / max(1, num_frames)))
-    return mixed[-1] if len(mixed) == 2 else np.concatenate(mixed), difference
+    difference = None if num_channels == 1 else float(np.sqrt(energy / max(1, num_frames)))
+    return rate, mixed[-1] if len(mixed) == 2 else np.concatenate(mixed), difference
 
 
 def _mean_of_channels(block: np.ndarray) -> tuple[np.ndarray, float]:
