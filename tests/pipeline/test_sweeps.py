@@ -64,9 +64,17 @@ def test_a_sweep_and_one_of_its_cells(reproduced: Project) -> None:
     model = json.loads((project.path / "models" / "model.json").read_text())
     assert weights == model["weights_sha256"]  # the same bytes as the experiment's
 
-    # What ran once does not run again; another figure leaves the heads alone.
+    # What ran once does not run again, and what git does not keep comes back from DVC's run cache.
+    kept = [
+        project.path / name for name in ("models/sweep/model.safetensors", "metrics/sweep/curves.parquet")
+    ]
+    before = [path.read_bytes() for path in kept]
+    assert "sweep/model.safetensors" not in project.run("git", "ls-files").stdout
+    for path in kept:
+        path.unlink()
     done = project.run("dvc", "repro", "sweeps/dvc.yaml")
-    assert stages_run(done.stdout) == []
+    assert stages_run(done.stdout) == [] and [path.read_bytes() for path in kept] == before
+    # Another figure leaves the heads alone.
     log = project.path / "log.csv"
     log.write_text(
         "lr,weight_decay,epoch,val_loss,val_accuracy\n0.001,0.01,1,2.0,0.2\n0.001,0.01,2,1.9,0.3\n"

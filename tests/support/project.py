@@ -86,7 +86,8 @@ def copy_of_the_checkout(path: Path) -> Project:
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     for name in listed:
-        if name.startswith(("metrics/", "models/", "data/", "tests/", "docs/")) or name == "dvc.lock":
+        left_out = name.startswith(("metrics/", "models/", "data/", "tests/", "docs/")) or name == "dvc.lock"
+        if left_out and not name.startswith("metrics/sweep/"):  # headers that dvc plots needs
             continue
         if (ROOT / name).is_file():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
