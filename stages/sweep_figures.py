@@ -10,7 +10,7 @@ import pandas as pd
 
 import stages
 from genrepro import tracking
-from genrepro.base import files, params, tables
+from genrepro.base import files, params, places, tables
 from genrepro.figures import averages, epochs
 from genrepro.sweep import grid
 
@@ -18,7 +18,7 @@ from genrepro.sweep import grid
 def main() -> None:
     config = params.load()
     report = grid.load().report
-    log = None if report == "none" else averages.read_log(Path(report))
+    log = None if report == "none" else averages.read_log(places.find(report))
     folder = Path("metrics", "sweep")
     curves = tables.read(folder / "curves.parquet", tables.SWEEP).to_pandas()
     types = {"seed": "int64", "lr": "float64", "weight_decay": "float64"}

@@ -1,6 +1,7 @@
 """Claims about tracking, on a real MLflow store: one experiment is one run, and no trouble stops the work."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mlflow.entities import Run
 from support.builders import GENRES, make_params
 
 from genrepro import models, tracking
-from genrepro.base import files
+from genrepro.base import files, stores
 from genrepro.models.shared import checkpoint
 
 CONFIG = make_params(seed=3, dataset="synthetic", model="cnn")
@@ -181,3 +182,74 @@ def test_trouble_in_the_middle_ends_tracking_and_not_the_work(
             run.log_epoch(dict(zip(EPOCH, row, strict=True)))
     [line] = capfd.readouterr().err.splitlines()
     assert line.startswith("genrepro: tracking stopped, the work goes on: ")
+
+
+def test_a_store_lies_in_its_repository_whatever_the_path_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "why? 100%20#1 höre"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    evaluate(folder, train(folder, seed=0))
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name}
+    assert {"mlflow.db", "mlartifacts"} <= {path.name for path in folder.iterdir()}
+    client = MlflowClient(stores.address())
+    (run,) = client.search_runs(["1"])
+    assert run.info.status == "FINISHED" and run.data.metrics["test.accuracy"] == 0.5
+    assert len(client.list_artifacts(run.info.run_id, "figures")) == 2
+    assert (folder / "mlartifacts" / run.info.run_id / "artifacts" / "figures").is_dir()
+
+
+def test_a_moved_repository_takes_its_artifacts_along(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(store, moved)
+    before = set(store.rglob("*"))
+    monkeypatch.chdir(moved)
+    train(moved, seed=7)
+    client, runs = runs_in(moved)
+    assert all(run.info.artifact_uri.startswith((moved / "mlartifacts").as_uri()) for run in runs)
+    for run in (runs[0], runs[-1]):
+        assert client.list_artifacts(run.info.run_id, "figures")
+    assert set(store.rglob("*")) == before
+
+
+def test_a_relative_store_outlives_the_temporary_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, clone = tmp_path / "repository", tmp_path / "clone"
+    repository.mkdir()
+    clone.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(repository))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
+    monkeypatch.chdir(clone)
+    train(clone, seed=0)
+    shutil.rmtree(clone)
+    client = MlflowClient(f"sqlite:///{repository / 'runs.db'}")
+    (run,) = client.search_runs(["1"])
+    assert client.list_artifacts(run.info.run_id, "figures")
+
+
+@pytest.mark.parametrize(
+    ("named", "address"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:////repo/mlflow.db"),
+        ("sqlite:///runs/a%20b.db?timeout=9", "sqlite:////repo/runs/a b.db?timeout=9"),
+        ("sqlite+pysqlite:///mlflow.db", "sqlite:////repo/mlflow.db"),
+        ("sqlite:////other/mlflow.db", "sqlite:////other/mlflow.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("mlruns", "file:///repo/mlruns"),
+        ("./ml runs", "file:///repo/ml%20runs"),
+        ("file:mlruns", "file:///repo/mlruns"),
+        ("file:///other/mlruns", "file:///other/mlruns"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_a_relative_address_starts_at_the_repository(
+    monkeypatch: pytest.MonkeyPatch, named: str, address: str
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", "/repo")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", named)
+    assert stores.address() == address

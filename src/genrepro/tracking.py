@@ -1,8 +1,8 @@
 """One MLflow run for one experiment: training opens it, the evaluation of the same model completes it.
 
-The store is ``$MLFLOW_TRACKING_URI``, or SQLite at the repository's root: queued experiments run in temporary
-clones, and ``DVC_ROOT`` is the real one. A run is found again by the hash of its model's weights. Whatever
-goes wrong here ends tracking with a one-line warning and never the work that is tracked.
+The store is ``$MLFLOW_TRACKING_URI``, or SQLite at the repository's root (`base.stores`). A run is found
+again by the hash of its model's weights. Whatever goes wrong here ends tracking with a one-line warning and
+never the work that is tracked.
 """
 
 import logging
@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from genrepro.base import tables
+from genrepro.base import stores, tables
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.params import Params
@@ -200,23 +200,6 @@ def log_sweep_figures(folder: Path, description: dict[str, Any]) -> None:
     run.log_sweep_figures(folder)
 
 
-def root() -> Path:
-    """The user's repository, also from within a queued experiment's temporary clone."""
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
-
-
-def store() -> str:
-    """Address of the MLflow store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
-
-
-def store_name() -> str:
-    """The store in a sentence; an address may hold a password."""
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        return "the MLflow store that MLFLOW_TRACKING_URI names"
-    return f"the MLflow store {root() / 'mlflow.db'}"
-
-
 def connect() -> tuple[Any, str]:
     """An MLflow client and the id of the experiment ``genrepro``, for commands that are nothing without them.
 
@@ -229,7 +212,7 @@ def connect() -> tuple[Any, str]:
         return _client()
     except Exception as error:  # SQLAlchemy's, the network's, the file system's
         reason = " ".join(str(error).split())[:200].rstrip(".")
-        raise GenreproError(f"{store_name()} cannot be opened: {reason}.") from error
+        raise GenreproError(f"{stores.name()} cannot be opened: {reason}.") from error
 
 
 def _client() -> tuple[Any, str]:
@@ -243,17 +226,16 @@ def _client() -> tuple[Any, str]:
     databases.MAX_RETRY_COUNT = 1  # ten attempts at a database that cannot be opened last 102 s
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)  # a new store is not news
-    named = bool(os.environ.get("MLFLOW_TRACKING_URI"))
     # Two queued experiments must not both create the database, which the client does, or the experiment.
-    with FileLock(root() / "mlflow.db.lock", timeout=60):
-        client = MlflowClient(store())
+    with FileLock(stores.database().with_suffix(".db.lock"), timeout=60):
+        client = MlflowClient(stores.address())
         experiment = client.get_experiment_by_name("genrepro")
         if experiment is not None:
+            stores.follow(experiment.artifact_location)
             return client, experiment.experiment_id
-        location = None if named else (root() / "mlartifacts").as_uri()
         # Without it MLflow's page opens on what it offers for language models, and not on runs.
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        return client, client.create_experiment("genrepro", artifact_location=location, tags=tags)
+        return client, client.create_experiment("genrepro", artifact_location=stores.artifacts(), tags=tags)
 
 
 def _newest(client: Any, experiment_id: str, weights: str, *, stage: str) -> str | None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from support.registered import CLIPS, Store, expected, make_model, make_store
 from typer.testing import CliRunner
 
 from genrepro import models, tracking
-from genrepro.base import files
+from genrepro.base import files, stores
 from genrepro.base.errors import GenreproError
 from genrepro.cli import app
 from genrepro.models.shared import checkpoint
@@ -228,3 +229,23 @@ def test_a_stage_goes_on_where_its_model_cannot_be_registered(
     said = capsys.readouterr().err
     assert said.startswith("genrepro: ") and "is not registered: GenreproError" in said
     assert said.count("\n") == 1
+
+
+def test_a_version_moves_with_its_repository_and_says_when_its_files_did_not(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(store.folder, moved)
+    monkeypatch.chdir(moved)
+    mlflow.set_tracking_uri(None)
+    assert registry.find("genrepro", "1").number == 1
+    client, _ = tracking.connect()
+    found = stores.local(client.get_model_version_download_uri("genrepro", "1"))
+    assert found is not None and found.is_relative_to(moved) and found.is_dir()
+
+    shutil.rmtree(moved / "mlartifacts")
+    with pytest.raises(GenreproError, match=r"version 1 has lost its files: .* register the model again"):
+        registry.find("genrepro", "1")
+    again = registry.register(Path("models"), name="genrepro")
+    assert again.new and registry.find("genrepro", "latest").number == again.number > 1
+    mlflow.set_tracking_uri(None)

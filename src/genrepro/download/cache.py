@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from genrepro.base import files
+from genrepro.base import files, places
 from genrepro.base.errors import GenreproError
 from genrepro.download import disk
 from genrepro.download.http import Refused, receive
@@ -94,7 +94,7 @@ def cache_folder() -> Path:
     import platformdirs
 
     named = os.environ.get("GENREPRO_CACHE")
-    return _expanded(named) if named else Path(platformdirs.user_cache_dir("genrepro"))
+    return places.written(named) if named else Path(platformdirs.user_cache_dir("genrepro"))
 
 
 def declared(remotes: Mapping[str, Remote]) -> dict[str, Remote]:
@@ -113,7 +113,7 @@ def declared(remotes: Mapping[str, Remote]) -> dict[str, Remote]:
         return dict(remotes)
     wrong = f"$GENREPRO_REMOTES = {named!r}"
     try:
-        entries = json.loads(_expanded(named).read_text("utf-8"))
+        entries = json.loads(places.find(named).read_text("utf-8"))
     except OSError as error:
         raise GenreproError(f"{wrong} cannot be read, {(error.strerror or 'an error').lower()}.") from error
     except ValueError as error:
@@ -143,10 +143,6 @@ def remote_of(url: str) -> Remote:
         return Remote(name=unquote(urlsplit(url).path).rpartition("/")[2], urls=(url,))
     except ValueError as error:
         raise GenreproError(f"source = {url!r} names no file to download: {error}.") from error
-
-
-def _expanded(path: str) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises for an unknown ~user
 
 
 def _override(remote: Remote | None, entry: Any) -> Remote:

@@ -1,9 +1,9 @@
 """The parameter ``source``: what the data set declares, a URL, or an archive or folder on this machine."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from genrepro.base import places
 from genrepro.base.errors import GenreproError
 from genrepro.download.cache import Remote, fetch, remote_of
 
@@ -47,9 +47,7 @@ def resolve(source: str) -> Path:
     A relative path is looked up in the working directory and then in ``$DVC_ROOT``: a queued experiment
     runs in a temporary clone, and the folder beside the user's repository is not beside that clone.
     """
-    given = Path(os.path.expanduser(source))  # noqa: PTH111 - pathlib's raises for an unknown ~user
-    places = [given] if given.is_absolute() else [given, Path(os.environ.get("DVC_ROOT", ".")) / given]
-    for path in places:
+    for path in places.candidates(source):
         if path.is_dir() and not any(path.iterdir()):
             raise GenreproError(
                 f"source = {source!r} is an empty folder: name the data set's archive or folder."

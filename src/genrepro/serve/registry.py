@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from genrepro import tracking
-from genrepro.base import sections
+from genrepro.base import sections, stores
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import read_json
 from genrepro.models.shared import checkpoint
@@ -98,7 +98,7 @@ def register(folder: Path, *, name: str) -> Version:
     with _in_words():
         weights = description["weights_sha256"]
         for found in _versions(client, name):
-            if found.tags.get("weights_sha256") == weights:
+            if found.tags.get("weights_sha256") == weights and _lost(client, found) is None:
                 return found
         run_id, tags = _run(client, experiment_id, description)
         tags |= _by_lock(folder)
@@ -113,7 +113,7 @@ def register(folder: Path, *, name: str) -> Version:
 
 def offer(folder: Path, *, name: str) -> None:
     """`register` for a stage: like tracking, it ends with a one-line warning and never the work itself."""
-    where = tracking.store_name()  # registering sets MLFLOW_TRACKING_URI
+    where = stores.name()  # registering sets MLFLOW_TRACKING_URI
     try:
         version = register(folder, name=name)
     except Exception as error:  # whatever it is, the stage has its results
@@ -139,18 +139,24 @@ def find(name: str, version: str) -> Version:
     """
     _check(name)
     known: dict[int, Version] = {}
-    if os.environ.get("MLFLOW_TRACKING_URI") or (tracking.root() / "mlflow.db").exists():  # to ask makes one
+    if os.environ.get("MLFLOW_TRACKING_URI") or stores.database().exists():  # to ask makes one
         client, _ = tracking.connect()
         with _in_words():
             known = {found.number: found for found in _versions(client, name)}
+            lost = {number: _lost(client, found) for number, found in known.items()}
     if not known:
         raise GenreproError(
-            f"{tracking.store_name()} holds no model named {name}: run `genrepro register --name {name}`."
+            f"{stores.name()} holds no model named {name}: run `genrepro register --name {name}`."
         )
     number = max(known) if version == "latest" else int(version) if version.isdecimal() else 0
     if number not in known:
         raise GenreproError(
             f"{name} has no version {version}: it has {', '.join(map(str, sorted(known)))}, or say latest."
+        )
+    if lost[number] is not None:
+        raise GenreproError(
+            f"{name} version {number} has lost its files: {lost[number]} does not exist. Move them back "
+            f"there, or register the model again with `genrepro register --name {name}`."
         )
     return known[number]
 
@@ -194,6 +200,12 @@ def _versions(client: Any, name: str) -> list[Version]:
         token = page.token
         if not token:
             return found
+
+
+def _lost(client: Any, version: Version) -> Path | None:
+    """The folder in which a version's files lay, if it is on this machine and no longer there."""
+    folder = stores.local(client.get_model_version_download_uri(version.name, str(version.number)))
+    return None if folder is None or folder.exists() else folder
 
 
 def _run(client: Any, experiment_id: str, description: dict[str, Any]) -> tuple[str, dict[str, str]]:
@@ -269,7 +281,7 @@ def _log(folder: Path, description: dict[str, Any], *, run_id: str) -> str:
         ),
         outputs=Schema([ColSpec(types.get(key, "double"), key, required=False) for key in answers]),
     )
-    mlflow.set_tracking_uri(tracking.store())
+    mlflow.set_tracking_uri(stores.address())
     with mlflow.start_run(run_id=run_id):
         return mlflow.pyfunc.log_model(
             name="genres",

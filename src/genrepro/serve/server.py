@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from genrepro import tracking
+from genrepro.base import stores
 from genrepro.base.errors import GenreproError
 from genrepro.serve.registry import Version
 
@@ -61,7 +61,7 @@ def run(version: Version, *, host: str, port: int) -> bool:
     path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # MLflow starts `uvicorn` by its name
     environment = os.environ | {
         "PATH": path,
-        "MLFLOW_TRACKING_URI": tracking.store(),
+        "MLFLOW_TRACKING_URI": stores.address(),
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }
     arguments = [str(python), "-m", *command(version, host=host, port=port)]

@@ -4,13 +4,13 @@ Files are safetensors, or torch's own format opened with ``weights_only=True``. 
 (its cache is ``$TORCH_HOME``, its check the hash in the file's name) and transformers' (``$HF_HOME``).
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from genrepro.base import places
 from genrepro.base.errors import GenreproError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read(path: Path, *, key: str) -> "dict[str, torch.Tensor]":
     """
     import torch
 
-    path = Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises for an unknown ~user
+    path = places.find(path)
     if not path.is_file():
         raise GenreproError(f"{key} = {str(path)!r} is not a file: name a .pth or .safetensors file.")
     try:
@@ -171,12 +171,12 @@ def load(module: "nn.Module", state: "dict[str, torch.Tensor]", *, source: str, 
 
 def folder(path: str, *, key: str) -> str:
     """``path`` as an existing folder; any other name would be looked up on the hub."""
-    expanded = os.path.expanduser(path)  # noqa: PTH111 - pathlib's raises for an unknown ~user
-    if not Path(expanded).is_dir():
+    found = places.find(path)
+    if not found.is_dir():
         raise GenreproError(
             f"{key} = {path!r} is not a folder: name one that holds config.json and model.safetensors."
         )
-    return expanded
+    return str(found)
 
 
 def _agree(
