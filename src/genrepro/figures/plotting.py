@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genrepro.base import lettering
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
@@ -118,15 +120,14 @@ def sentences(*parts: str) -> str:
 def caption(figure: "Figure", text: str) -> None:
     """A small grey paragraph below the axes: what is averaged, over what, and how many."""
     width = int(figure.get_figwidth() * 15)  # characters of this size that fit a line
-    figure.supxlabel(
-        textwrap.fill(text, width), x=0.01, ha="left", fontsize=8, color="0.35", parse_math=False
-    )
+    figure.supxlabel(textwrap.fill(text, width), x=0.01, ha="left", fontsize=8, color="0.35")
 
 
 def save(figure: "Figure", path: Path, *, dpi: int = 80) -> None:
-    """Write a PNG whose bytes depend on the figure alone, and close the figure."""
+    """Write a PNG whose bytes depend on the figure alone, its texts as they are, and close the figure."""
     import matplotlib.pyplot as plt
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    lettering.literal(figure)
     figure.savefig(path, dpi=dpi, metadata={"Software": None})
     plt.close(figure)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from genrepro.base import lettering
 from genrepro.figures.plotting import save
 
 
@@ -33,6 +34,7 @@ def confusion_matrix(predictions: pd.DataFrame, *, genres: Sequence[str], path: 
         predictions["genre"],
         predictions["predicted"],
         labels=list(genres),
+        display_labels=[lettering.drawable(genre) for genre in genres],
         ax=axis,
         xticks_rotation="vertical",
         colorbar=False,

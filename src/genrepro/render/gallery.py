@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from genrepro.base import lettering
 from genrepro.base.files import replacing
 from genrepro.base.tables import read_mel_description, read_mels, unpack_mel
 
@@ -102,7 +103,8 @@ def _contact_sheet(path: Path, genre: str, items: list[tuple[str, np.ndarray]], 
             vmin=-top_db,
             vmax=0,
         )
-        axis.set_title(label, fontsize=8, parse_math=False)
+        axis.set_title(label, fontsize=8)
     figure.suptitle(genre)
+    lettering.literal(figure)
     figure.savefig(path, dpi=80, metadata={"Software": None})
     plt.close(figure)
