@@ -14,7 +14,8 @@ duplicate            the same file or the same spectrogram as an earlier track
 near_duplicate       the same recording as an earlier track: re-encoded, shifted, louder, cut (`fingerprint`)
 contradicting_label  a cluster of one recording that lies under several genres
 
-A finding is recorded whether or not ``audit.exclude`` makes it a reason to leave the track out.
+A finding is recorded whether or not ``audit.exclude`` makes it a reason to leave the track out. A track
+without a spectrogram is always left out.
 """
 
 import hashlib
@@ -38,6 +39,8 @@ _UNUSABLE = (
     "declared",
     "silent",
 )  # equal content means nothing in these
+# Of these there is no spectrogram, so that no split can use them, whatever audit.exclude says.
+_WITHOUT_FRAMES = ("missing", "undecodable", "corrupt", "declared")
 _TRUNCATION = 0.25  # s that a header may promise too much: decoders' delay and padding stay far below
 _MONO_DIFFERENCE = 1e-3  # of the channels, -60 dB: below what any stereo recording has
 
@@ -114,7 +117,10 @@ def audit(found: pd.DataFrame, pairs: Sequence[Pair], *, params: Audit) -> pa.Ta
             "reasons": pa.array([sorted(values) for values in reasons], AUDIT.field("reasons").type),
             "duplicate_group": pa.array(groups, pa.string()),
             "excluded": pa.array(
-                [next((reason for reason in params.exclude if reason in values), None) for values in reasons],
+                [
+                    next((reason for reason in (*params.exclude, *_WITHOUT_FRAMES) if reason in values), None)
+                    for values in reasons
+                ],
                 pa.string(),
             ),
         },
@@ -153,9 +159,11 @@ def require_sound(table: pa.Table) -> None:
     if excluded:
         named = ", ".join(f"{row['track_id']} ({row['excluded']})" for row in excluded[:3])
         more = f" and {len(excluded) - 3} more" if len(excluded) > 3 else ""
+        shorter = any(row["excluded"] not in _WITHOUT_FRAMES for row in excluded)
         raise GenreproError(
             f"audit: {len(excluded)} of {table.num_rows} tracks have a fault: {named}{more}; mend the data, "
-            "shorten audit.exclude, or set audit.on_fault to exclude."
+            + ("shorten audit.exclude, " if shorter else "")
+            + "or set audit.on_fault to exclude."
         )
 
 

@@ -111,7 +111,7 @@ class Audit(Section):
     min_similarity: float
     """Of two aligned spectrograms from which they are one recording, a `near_duplicate`; 1: nearly never."""
     exclude: tuple[str, ...]
-    """Findings that keep a track out of every split."""
+    """Findings that keep a track out of every split; one without a spectrogram is out anyway."""
     on_fault: Literal["exclude", "fail"]
     """What an excluding finding does: keep the track out, or end the stage."""
 
