@@ -274,7 +274,7 @@ def test_an_official_split_without_a_side_is_refused() -> None:
 
 def test_a_collection_of_one_artist_is_refused() -> None:
     message = refusal(collection(90).assign(artist="artist 0"), shares("artist"))
-    assert "90 tracks by 1 artists cannot be dealt" in message
+    assert "90 tracks by 1 artist cannot be dealt" in message
 
 
 def test_genres_of_one_artist_each_are_refused() -> None:
@@ -363,3 +363,16 @@ def test_a_split_depends_on_identity_and_labels_alone(strategy: str) -> None:
         strategies.assign(tracks, params=shares(strategy), seed=0),
         strategies.assign(more, params=shares(strategy), seed=0),
     )
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_collection_of_one_genre_is_refused(strategy: str) -> None:
+    alone = collection(60).assign(genre="jazz")
+    assert "every usable track is of the genre 'jazz'" in refusal(alone, shares(strategy))
+    left = collection(60)
+    left.loc[left["genre"] != "jazz", "excluded"] = "silent"
+    assert "every usable track is of the genre 'jazz'" in refusal(left, shares(strategy))
+
+
+def test_one_artist_is_no_plural() -> None:
+    assert "12 tracks by 1 artist cannot" in refusal(collection(12).assign(artist="Ann"), shares("artist"))

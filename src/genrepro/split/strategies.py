@@ -65,6 +65,11 @@ def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
         raise GenreproError(
             "split: the audit excludes every track; see metrics/audit.json and audit.exclude."
         )
+    if usable["genre"].nunique() == 1:
+        raise GenreproError(
+            f"split: every usable track is of the genre {usable['genre'].iloc[0]!r}, and a model needs two "
+            "to tell apart: add tracks of another, or name the folder above with `source`."
+        )
     dealt = _STRATEGIES[params.strategy](usable, params, seed)
     if params.train_share < 1:
         dealt = _thinned(dealt, usable, params.train_share, seed)
@@ -101,8 +106,8 @@ def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> n
     num_folds = min(round(1 / share), max(Counter(genre).values()), num_groups)
     if num_folds < 2:
         raise GenreproError(
-            f"split: {len(genre)} tracks by {num_groups} artists cannot be dealt out; "
-            "use more tracks, larger shares, or another split.strategy."
+            f"split: {len(genre)} tracks by {num_groups} artist{'s' if num_groups != 1 else ''} cannot be "
+            "dealt out; use more tracks, larger shares, or another split.strategy."
         )
     folds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # of genres with fewer tracks than folds; the best fold is chosen below
