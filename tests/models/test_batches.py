@@ -182,3 +182,17 @@ def test_even_segments_know_their_label_and_are_the_same_each_time() -> None:
     np.testing.assert_array_equal(segments.label, make_spans().label[segments.track])
     again = [row.tolist() for batch in segments for row in rows_in(batch)]
     assert sorted(again) == sorted(row.tolist() for track in rows.values() for row in track)
+
+
+@pytest.mark.parametrize(
+    ("num_tracks", "batch_size"), [(3, 2), (5, 2), (239, 16), (239, 2), (17, 16), (2, 1)]
+)
+def test_no_batch_has_one_segment_unless_all_have(num_tracks: int, batch_size: int) -> None:
+    segments = TrainingSegments(
+        Cutter(packed(), device=CPU), make_spans((6,) * num_tracks), segment_frames=4, batch_size=batch_size,
+        time_stretch=0.0, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    sizes = [len(parts) for parts in np.array_split(np.arange(num_tracks), len(segments))]
+    assert sum(sizes) == num_tracks and (min(sizes) > 1 or batch_size == 1)
+    if num_tracks >= 2 * -(-num_tracks // batch_size):  # nothing else has changed
+        assert len(sizes) == -(-num_tracks // batch_size)

@@ -15,6 +15,7 @@ from torch import nn
 
 from genrepro import models
 from genrepro.base import devices
+from genrepro.base.errors import GenreproError
 from genrepro.exact import numerics, streams
 from genrepro.models.shared import batches, checkpoint
 from genrepro.models.shared.inputs import Features
@@ -286,3 +287,31 @@ def test_a_compiled_network_learns_the_same(toy: Toy, monkeypatch: pytest.Monkey
     assert plain.state.keys() == compiled.state.keys()
     for mine, theirs in zip(plain.curves, compiled.curves, strict=True):
         assert theirs.validation_loss == pytest.approx(mine.validation_loss, abs=1e-3)
+
+
+def with_statistics(toy: Toy, *, num_tracks: int, batch_size: int) -> training.Fit:
+    """A training of the pair of networks on the first tracks of the training side."""
+    train = toy.split.index[toy.split["split"] == "train"]
+    split = toy.split.copy()
+    split.loc[train[num_tracks:], "split"] = "excluded"
+    config = make_params(
+        model="cnn",
+        cnn={**CNN, "statistics": 8},
+        train={**PLAIN, "epochs": 1, "batch_size": batch_size},
+    )
+    description = checkpoint.describe(
+        model="cnn", section=config.architecture(), features=toy.features.description, split_sha256="-"
+    )
+    seed_torch(0)
+    return training.run(toy.features, split, config, description)[0]
+
+
+@pytest.mark.parametrize(("num_tracks", "batch_size"), [(11, 2), (3, 2), (7, 6), (2, 100)])
+def test_a_last_batch_of_one_is_no_obstacle_to_batch_norm(toy: Toy, num_tracks: int, batch_size: int) -> None:
+    assert not training.diverged(with_statistics(toy, num_tracks=num_tracks, batch_size=batch_size))
+
+
+@pytest.mark.parametrize(("num_tracks", "batch_size"), [(4, 1), (1, 16)])
+def test_batches_that_batch_norm_refuses_are_one_sentence(toy: Toy, num_tracks: int, batch_size: int) -> None:
+    with pytest.raises(GenreproError, match=rf"train.batch_size = {batch_size} gives batches of one segment"):
+        with_statistics(toy, num_tracks=num_tracks, batch_size=batch_size)

@@ -64,7 +64,8 @@ class TrainingSegments:
     segment_frames : int
         Length of a segment; no longer than the longest span.
     batch_size : int
-        At most; batches of an epoch differ by one segment at most.
+        At most; batches of an epoch differ by one segment at most. Above 1 no batch has one segment: of an
+        odd number of segments in pairs one batch has three.
     time_stretch : float
         Largest change of pace: with 0.1 a segment covers 0.9 to 1.1 times its length of music.
     rng : np.random.Generator
@@ -91,7 +92,11 @@ class TrainingSegments:
         self.first_piece = np.searchsorted(track, np.arange(len(self.num_pieces)))
 
     def __len__(self) -> int:
-        return -(-len(self.num_pieces) // self.batch_size)
+        num_segments = len(self.num_pieces)
+        num_batches = -(-num_segments // self.batch_size)
+        if self.batch_size > 1 and num_segments < 2 * num_batches:  # pairs and an odd one, which joins a pair
+            num_batches = max(1, num_segments // 2)
+        return num_batches
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Segments [shape=(batch, 1, num_bands, segment_frames)] and labels [shape=(batch,)]."""
