@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 sys.path.insert(0, f"{os.getcwd()}/src")  # noqa: PTH109 - the working directory, whatever __file__ is
 
-from genrepro.base.errors import GenreproError
+from genrepro.base.errors import GenreproError, print_any_name
 from genrepro.exact.numerics import pin
 
 pin()
@@ -24,6 +24,7 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOTD
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage: what a user can mend ends it with one sentence and exit code 1."""
+    print_any_name()
     try:
         main()
     except GenreproError as error:

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from genrepro.base.errors import GenreproError
+from genrepro.base.errors import GenreproError, print_any_name
 from genrepro.exact.numerics import pin
 
 pin()  # before the commands' own imports load numpy
@@ -21,6 +21,7 @@ class _Sentences(TyperGroup):
     """Ends every command that a user can mend with its sentence and exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
+        print_any_name()
         try:
             return super().invoke(ctx)
         except GenreproError as error:

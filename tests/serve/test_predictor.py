@@ -2,6 +2,10 @@
 
 import dataclasses
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +270,20 @@ def test_an_incomplete_model_folder_is_named_before_any_file_is_read(
     done = run("absent.wav", "--model", tmp_path)
     assert done.exit_code == 1
     assert f"{tmp_path / name} is missing" in done.output and len(done.output.splitlines()) == 1
+
+
+def test_a_name_that_is_no_text_is_printed_and_the_rest_is_done(trained: Trained, tmp_path: Path) -> None:
+    """A process of its own: only there does Python choose how its output is encoded."""
+    sound = write_sound(tmp_path / "b.wav", duration=2.0)
+    latin = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    shutil.copy(os.fsencode(sound), latin)
+    missing = os.fsencode(tmp_path) + b"/na\xefve.wav"
+    command = [sys.executable, "-m", "genrepro", "predict", latin, missing, sound]
+    for option in ([], ["--json"]):
+        done = subprocess.run([*command, *option], cwd=trained.folder, capture_output=True, check=False)
+        lines = [line for line in done.stdout.splitlines() if not line.startswith(b"  ")]
+        assert done.returncode == 1 and len(lines) == 2, done.stderr
+        assert b"caf\\udce9.wav" in lines[0] and b"b.wav" in lines[1]
+        assert done.stderr.splitlines() == [
+            b"genrepro: " + os.fsencode(tmp_path) + b"/na\\udcefve.wav does not exist."
+        ]

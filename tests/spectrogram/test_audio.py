@@ -1,5 +1,6 @@
 """Claims about decoding: what libsndfile reads becomes mono at one rate, and the rest says why not."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -250,7 +251,7 @@ def test_a_truncated_wav_gives_what_there_is(tmp_path: Path) -> None:
     ("samples", "expected"),
     [
         ([0.0, 0.0, 0.0, 0.0], (0.0, 0.0)),
-        ([0.5, 0.5, 0.5, 0.5], (0.5, 0.0)),  # a run, but far from full scale
+        ([0.5, 0.5, -0.5, 0.5], (0.5, 0.0)),  # a run, but far from full scale
         ([0.1, 1.0, 0.1, 0.1], (1.0, 0.0)),  # one sample at full scale is normalisation
         ([0.1, 1.0, 1.0, 0.1], (1.0, 0.5)),
         ([0.1, -1.0, -1.0, 0.1], (1.0, 0.5)),
@@ -271,3 +272,21 @@ def test_a_clip_driven_too_hard_is_clipped_where_it_exceeds_full_scale() -> None
     measured = levels(np.clip(sound, -1, 1), sample_rate=RATE)
     assert measured.peak == 1.0
     assert measured.clipped_share == pytest.approx(np.mean(np.abs(sound) >= 1), abs=0.001)
+
+
+@pytest.mark.parametrize("offset", [1.0, 0.5, -0.25, 0.001])
+def test_a_constant_is_silence_and_music_beside_one_is_not(offset: float) -> None:
+    constant = np.full(22050, offset, np.float32)
+    assert levels(constant, sample_rate=22050).rms < 1e-6
+    noise = (1e-5 * np.random.default_rng(0).standard_normal(22050)).astype(np.float32)
+    assert levels(constant + noise, sample_rate=22050).rms == pytest.approx(1e-5, rel=0.1)
+    music = 0.8 * offset * np.sqrt(2) * sine(440, rate=22050)
+    measured = levels((constant + music).astype(np.float32), sample_rate=22050).rms
+    assert measured == pytest.approx(abs(offset) * np.sqrt(1 + 0.64), rel=1e-3)
+
+
+def test_a_name_in_latin_1_is_read(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    with path.open("wb") as file:
+        soundfile.write(file, sine(440, rate=22050), 22050, format="WAV")
+    assert len(decode(path, sample_rate=22050)) == 22050

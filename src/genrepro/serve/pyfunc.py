@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from genrepro.base.errors import GenreproError
+from genrepro.base.errors import GenreproError, printable
 from genrepro.serve.predictor import Predictor
 
 if not _PINNED and os.environ.get("GENREPRO_NATIVE") != "1":
@@ -74,7 +74,7 @@ class Genres(PythonModel):
             with self._one_at_a_time:
                 probabilities = self._predictor(file).probabilities
         except GenreproError as error:
-            return {"genre": None, **dict.fromkeys(genres), "error": str(error)}
+            return {"genre": None, **dict.fromkeys(genres), "error": printable(str(error))}
         likeliest = max(genres, key=lambda genre: probabilities[genre])
         return {"genre": likeliest, **probabilities, "error": None}
 

@@ -43,7 +43,7 @@ class Levels:
     """Share of samples that sit at the peak beside another one there, if the peak is full scale within one
     16-bit step; 0 otherwise. A single sample at full scale is normalisation, a run is clipping."""
     rms: float
-    """Root mean square, full scale 1."""
+    """Root mean square, full scale 1; without the mean where that is most of it: nobody hears it."""
     channel_difference: float | None
     """Root mean square of the difference between the channels (of several, between the outermost at each
     moment) over ``rms``: 0 for the same sound in all of them, infinite where they cancel, None for mono."""
@@ -74,7 +74,7 @@ def read_header(path: Path) -> Header:
         if ffmpeg.comes_first(path):
             raise _Other("not a format of libsndfile's")
         with _quiet():
-            info = soundfile.info(str(path))
+            info = soundfile.info(_name(path))
         found = info.samplerate, info.channels, info.frames / info.samplerate
     except (soundfile.LibsndfileError, _Other) as error:
         try:
@@ -125,6 +125,11 @@ def decode_with_levels(path: Path | BytesIO, *, sample_rate: int) -> tuple[np.nd
     return mono, measured
 
 
+def _name(path: Path | BytesIO) -> Path | BytesIO | bytes:
+    """A path as bytes where names are bytes, since soundfile encodes only Unicode; all else as it is."""
+    return os.fsencode(path) if isinstance(path, Path) and os.name == "posix" else path
+
+
 def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = None) -> Levels:
     """The levels of mono samples.
 
@@ -155,7 +160,7 @@ def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = 
         duration=len(samples) / sample_rate,
         peak=peak,
         clipped_share=_clipped_share(samples, peak),
-        rms=rms,
+        rms=_audible(samples, rms),
         channel_difference=relative,
     )
 
@@ -193,7 +198,7 @@ def _blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
     import soundfile
 
     with _quiet():
-        file = soundfile.SoundFile(source)
+        file = soundfile.SoundFile(_name(source))
     with file:
         # soundfile would seek after each read, which fails at the end of a file whose header leaves its
         # length open or claims too much.
@@ -266,6 +271,15 @@ def _as_floats(samples: np.ndarray) -> np.ndarray:
 
 def _energy(samples: np.ndarray) -> float:
     return float(np.dot(samples, samples))
+
+
+def _audible(samples: np.ndarray, rms: float) -> float:
+    """``rms``, or the deviation where a constant offset holds nine tenths of the energy."""
+    mean = float(samples.mean(dtype=np.float64))
+    if mean * mean < 0.9 * rms * rms or not rms:
+        return rms
+    rest = samples - np.float32(mean)
+    return float(np.sqrt(_energy(rest) / len(rest)))
 
 
 def _clipped_share(samples: np.ndarray, peak: float) -> float:
