@@ -178,3 +178,16 @@ def test_what_is_read_is_sorted_by_track(repository: Repository) -> None:
     found, expected = read("main"), run(RIGHT[0])
     assert found.track_ids.tolist() == sorted(found.track_ids)
     assert found.correct.tolist() == expected.correct.tolist() == RIGHT[0]
+
+
+@pytest.mark.parametrize("name", ["main", "workspace"])
+def test_a_folder_below_the_project_is_named_and_not_the_commit_blamed(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for file in ("dvc.yaml", "params.yaml"):
+        (tmp_path / file).touch()
+    repository.commit(content(table([True] * 9)))
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "data" / "raw")
+    with pytest.raises(GenreproError, match=f"raw/ is not the repository's root: run this in {tmp_path}"):
+        read(name)

@@ -62,6 +62,7 @@ def read(revision: str) -> Predictions:
         If there is no such revision, or if it has no predictions or a broken table of them.
     """
     if revision == WORKSPACE:
+        check_place()
         return parse(_read_file(Path(PREDICTIONS), name=WORKSPACE), name=WORKSPACE)
     if revision.endswith(".csv"):
         return parse(_read_file(Path(revision), name=revision), name=revision)
@@ -101,11 +102,21 @@ def queued() -> set[str]:
     return {parts[-1] for parts in fields if parts[0] == head()}
 
 
+def check_place() -> None:
+    """Raise GenreproError below the repository's root, where nothing of a commit would be found."""
+    here = Path.cwd()
+    if not Path("dvc.yaml").exists():
+        for above in here.parents:
+            if (above / "dvc.yaml").is_file() and (above / "params.yaml").is_file():
+                raise GenreproError(f"{here.name}/ is not the repository's root: run this in {above}.")
+
+
 def resolve(revision: str) -> str:
     """The commit that git, or DVC among its experiments, knows as ``revision``.
 
     An experiment's name may occur once for each baseline; as in DVC, the one that began at HEAD is meant.
     """
+    check_place()
     if not revision or _git("rev-parse", "--git-dir").returncode:
         raise GenreproError(
             f"{revision!r} cannot be looked up: run `genrepro compare` in a git repository, "

@@ -96,7 +96,8 @@ def load(folder: Path, *, with_body: bool = True) -> "tuple[nn.Module, dict[str,
     if whole.body_sha256() != description["body"]["sha256"]:
         raise GenreproError(
             f"{folder}: the body of {name}.weights = {description[name]['weights']!r} is no longer the one "
-            "that this model was trained on: bring its file back, or run `dvc repro`."
+            "that this model was trained on: bring its file back, or train on the new one with "
+            "`dvc repro --force --single-item features` and `dvc repro`."
         )
     whole.head.load_state_dict(state)
     return whole.eval(), description
