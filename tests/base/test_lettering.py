@@ -21,7 +21,6 @@ NAMES = [
     "50% #1 {x}",
     "ヒップホップ",
     "jazz 🎷",
-    "caf\udce9",
     "tab\there",
     "한국 é",
 ]
