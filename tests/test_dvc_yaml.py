@@ -130,6 +130,9 @@ def test_a_sweep_runs_at_the_root_and_its_figures_train_nothing() -> None:
     assert all(stage["wdir"] == ".." for stage in SWEEPS["stages"].values())
     assert set(named("sweep_figures")) == {"figures", "exact", "sweep/grid.py", "sweep/snapshots.py"}
     outs = {out for stage in SWEEPS["stages"].values() for out in map(str, stage["outs"])}
+    # Before the first sweep DVC has no hash of what it would cache, and `dvc checkout` fails.
+    options = [next(iter(out.values())) for stage in SWEEPS["stages"].values() for out in stage["outs"]]
+    assert all(option == {"cache": False} for option in options)
     drawn = {path for plot in SWEEPS["plots"] for definition in plot.values() for path in definition["y"]}
     assert all(any(path.removeprefix("../") in out for out in outs) for path in drawn)
 

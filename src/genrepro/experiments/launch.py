@@ -145,7 +145,7 @@ def _extra(extra: Sequence[str]) -> dict[str, str]:
             raise GenreproError(f"-S {item}: params.yaml has no parameter {key}.") from None
         if key == "seed":
             raise GenreproError("seeds are part of an experiment's name: choose some of them with --seed.")
-        found[key] = value
+        found[key] = _readable(key, value)
     return found
 
 
@@ -166,6 +166,21 @@ def _source(experiment: Experiment, given: Mapping[str, str], data: Path | None)
             f"with --data the folder in which it lies as {dataset}/."
         )
     return None
+
+
+def _readable(key: str, value: str) -> str:
+    """A value of ``-S``, quoted where Hydra refuses it (``~/music``) or takes it for a choice (commas).
+
+    A named run has one value a key, so that a choice is not meant.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        plain = not OverridesParser.create().parse_override(f"{key}={value}").is_sweep_override()
+    except HydraException:
+        plain = False
+    return value if plain else _text(value)
 
 
 def _text(value: Any) -> str:
