@@ -276,7 +276,7 @@ def _energy(samples: np.ndarray) -> float:
 def _audible(samples: np.ndarray, rms: float) -> float:
     """``rms``, or the deviation where a constant offset holds nine tenths of the energy."""
     mean = float(samples.mean(dtype=np.float64))
-    if mean * mean < 0.9 * rms * rms or not rms:
+    if mean * mean < 0.9 * rms * rms or not rms or len(samples) == 1:
         return rms
     rest = samples - np.float32(mean)
     return float(np.sqrt(_energy(rest) / len(rest)))

@@ -4,7 +4,6 @@ One process or several (`torchrun`): every process draws the same batches and ta
 each, so that n processes make the steps of one. A killed one goes on from the last epoch kept (`resume`).
 """
 
-import copy
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -21,7 +20,6 @@ from tqdm import tqdm
 
 from genrepro import models
 from genrepro.base import devices
-from genrepro.base.errors import GenreproError
 from genrepro.base.files import rounded
 from genrepro.base.params import Params, Train
 from genrepro.exact import dense
@@ -33,6 +31,7 @@ from genrepro.train.augment import augment, mixup
 from genrepro.train.optimizer import adamw, schedule, set_rate
 from genrepro.train.progress import Average, Epoch, Progress
 from genrepro.train.resume import Resume
+from genrepro.train.room import require_room
 
 Watch = Callable[[Epoch, nn.Module, list[float], list[float]], None]
 
@@ -190,7 +189,7 @@ def fit(
         If batches are too small for the processes or for the model's batch norm.
     """
     rank, world = fabric.global_rank, fabric.world_size
-    _require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
+    require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
     model.to(memory_format=torch.channels_last)  # a third faster on a CPU, tensor cores on a GPU
     if world > 1 and fabric.device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -259,39 +258,6 @@ def fit(
 def diverged(fitted: Fit) -> bool:
     """Whether a loss or score of the selected epoch is not a number."""
     return not all(math.isfinite(value) for value in asdict(fitted.best).values())
-
-
-def _require_room(
-    model: nn.Module,
-    training: batches.TrainingSegments,
-    voters: batches.FixedSegments,
-    *,
-    batch_size: int,
-    num_processes: int,
-) -> None:
-    """Raise GenreproError where a process would get no segment of a batch, or one that batch norm refuses."""
-    smallest = len(training.num_pieces) // len(training) // num_processes
-    if not smallest:
-        raise GenreproError(f"train.batch_size = {batch_size} is too small for {num_processes} processes.")
-    if smallest == 1 and not _takes_one(model, next(iter(voters))[:1], width=training.segment_frames):
-        raise GenreproError(
-            f"train.batch_size = {batch_size} gives batches of one segment, of which the model's batch norm "
-            f"(cnn.statistics) has no deviation: set it to {2 * num_processes} or more, "
-            "with at least two training tracks."
-        )
-
-
-def _takes_one(model: nn.Module, segment: torch.Tensor, *, width: int) -> bool:
-    """Whether the model can train on one segment: batch norm needs more than one value a channel."""
-    copied = copy.deepcopy(model).to(segment.device).train()
-    with torch.no_grad(), torch.random.fork_rng():
-        try:
-            copied(segment[..., :width] if segment.ndim == 4 else segment)
-        except ValueError as error:
-            if "more than 1 value per channel" in str(error):
-                return False
-            raise
-    return True
 
 
 def _loss(logits: torch.Tensor, targets: torch.Tensor, label_smoothing: float) -> torch.Tensor:
