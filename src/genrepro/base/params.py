@@ -252,6 +252,20 @@ class Synthetic(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Folder(Section):
+    layout: str
+    """What the folders above a file are, from the top: `datasets.layouts`."""
+
+    def __post_init__(self) -> None:
+        *folders, file = self.layout.split("/")
+        named = [folder for folder in folders if folder != "*"]
+        known = {"genre", "artist", "album", "split", "**"}
+        holds = file == "file" and "genre" in named and set(named) <= known and len(named) == len(set(named))
+        must = "be genre/file, or a path of genre, artist, album, split, * or ** that ends in file"
+        self._check("layout", holds=holds, must=must)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Params(Section):
     """Everything that params.yaml says."""
 
@@ -271,6 +285,7 @@ class Params(Section):
     lstm: Lstm
     head: Head
     synthetic: Synthetic
+    folder: Folder
 
     def __post_init__(self) -> None:
         for key, known in (("dataset", DATASETS), ("model", MODELS)):

@@ -47,7 +47,7 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
     labelled = identity[identity["genre"].map(text).notna()]
     if labelled.empty:
         raise GenreproError(f"{raw} holds no track of a known genre: check `source`.")
-    doubled = identity["track_id"][identity["track_id"].duplicated()]
+    doubled = labelled["track_id"][labelled["track_id"].duplicated()]
     if not doubled.empty:
         raise GenreproError(f"{raw}: the track id {doubled.iloc[0]} occurs twice.")
     table = labelled.sort_values("track_id", ignore_index=True)
