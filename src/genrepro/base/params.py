@@ -22,6 +22,7 @@ DATASETS = (
     "fma_medium",
     "fma_large",
     "folder",
+    "hub",
 )
 MODELS = ("vit", "ast", "cnn", "lstm")
 STRATEGIES = ("artist", "official", "stratified", "random", "segment")
@@ -266,6 +267,31 @@ class Folder(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hub(Section):
+    """Names of columns; auto: found by type and name, none: there is no such column."""
+
+    config: str
+    """Subset that the data set's page names; auto: the only one, or the page's default."""
+    revision: str
+    """Commit, tag or branch."""
+    audio: str
+    """Audio or pictures."""
+    label: str
+    """Genres."""
+    artist: str
+    album: str
+    title: str
+    split: str
+    """auto: a column `split`, else the data set's own splits if it has several."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._check(field.name, holds=bool(getattr(self, field.name)), must="not be empty")
+        for key in ("audio", "label"):
+            self._check(key, holds=getattr(self, key) != "none", must="name a column or be auto")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Params(Section):
     """Everything that params.yaml says."""
 
@@ -286,6 +312,7 @@ class Params(Section):
     head: Head
     synthetic: Synthetic
     folder: Folder
+    hub: Hub
 
     def __post_init__(self) -> None:
         for key, known in (("dataset", DATASETS), ("model", MODELS)):
