@@ -22,6 +22,7 @@ DATASETS = (
     "fma_medium",
     "fma_large",
     "folder",
+    "web",
     "hub",
 )
 MODELS = ("vit", "ast", "cnn", "lstm")
