@@ -22,9 +22,11 @@ import pandas as pd
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.params import Hub, Params
+from genrepro.datasets.layouts import SIDES
 from genrepro.datasets.tables import identity
 from genrepro.download import disk
 from genrepro.download.source import resolve
+from genrepro.exact.identity import name_key
 
 REMOTES: dict[str, str] = {}
 """Nothing is declared: ``source`` names the data set."""
@@ -45,11 +47,6 @@ _NAMES = {
     "album": ("album", "album_title", "album_name", "album_id"),
     "title": ("title", "track_title", "track_name", "song"),
     "split": ("split",),
-}
-_SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
 }
 # What a file begins with, at which byte, and its suffix: for bytes that come without a name.
 _MAGIC = (
@@ -134,17 +131,17 @@ class _Columns:
         """The columns of `IDENTITY` but track and path."""
         values = {what: self._text(name, row[name]) for what, name in self._names.items()}
         told = values.get("split")
-        if "split" in self._names and told is not None and told.lower() not in _SPLITS:
+        if told is not None and name_key(told) not in SIDES:
             raise GenreproError(
                 f"hub: the column {self._names['split']!r} says {told!r}; known splits are "
-                f"{', '.join(_SPLITS)}. Pass -S hub.split=none to do without."
+                f"{', '.join(SIDES)}. Pass -S hub.split=none to do without."
             )
         # A single split is called train on the hub, whatever it holds.
-        own = split.lower() if several and self._names.get("split") is None else ""
+        own = split if several and "split" not in self._names else ""
         return {
             "genre": values.get("label"),
             **{what: values.get(what) for what in ("artist", "album", "title")},
-            "official_split": _SPLITS.get((told or own).lower()),
+            "official_split": SIDES.get(name_key(told or own)),
             "fault": None if values.get("label") else "no_genre",
         }
 

@@ -113,9 +113,7 @@ def _columns(header: Sequence[str | None], wanted: Sequence[str], *, name: str) 
         else:
             found[column] = position
     if wanted[0] not in found:
-        raise GenreproError(
-            f"{name} needs a column `{wanted[0]}` that names a file (rock/song.mp3) in every row; {has}."
-        )
+        raise GenreproError(f"{name} needs a column `{wanted[0]}` that is filled in every row; {has}.")
     for title in unused:
         near = difflib.get_close_matches(_plain(title), set(known) - set(found), n=1, cutoff=0.75)
         if near:

@@ -1,9 +1,10 @@
 """Web: music of one's own choice from the web, named by a table of links.
 
-``source`` is a CSV file (or its URL) with the columns ``url`` and ``genre`` and, where known, ``artist``,
-``title``, ``start`` and ``end`` (seconds or 1:02:03.5). yt-dlp fetches each link's best audio into the cache:
-`genrepro.download.links`. A link to a page with several sounds, a playlist or a feed, gives a track for each.
-With ``start`` or ``end`` the raw file is that part as 16-bit FLAC; else it is what the site sent.
+``source`` is a table (or its URL) in any form that spreadsheets save, with the columns ``url`` and ``genre``
+and, where known, ``artist``, ``title``, ``start`` and ``end`` (seconds or 1:02:03.5). yt-dlp fetches each
+link's best audio into the cache: `genrepro.download.links`. A link to several sounds, a page with players, a
+playlist or a feed, gives a track for each. With ``start`` or ``end`` the raw file is that part as 16-bit FLAC;
+else it is what the site sent.
 
 What is gone keeps its row: ``missing: HTTP 404``. `dvc repro -f download` asks for it again. A track's id is
 a hash of link, start and end, so that new rows do not rename old ones.
@@ -12,10 +13,7 @@ Licence and terms: the user's. Whether a site allows downloads, and what its mus
 the user and the site. Raw files are never pushed.
 """
 
-import csv
-import difflib
 import hashlib
-import io
 import re
 import shutil
 from collections import Counter
@@ -27,6 +25,7 @@ import pandas as pd
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.params import Params
+from genrepro.datasets import spreadsheet
 from genrepro.datasets.tables import identity
 from genrepro.download import disk, links
 from genrepro.download.source import obtain
@@ -91,66 +90,39 @@ def read_catalog(raw: Path) -> pd.DataFrame:
 def read_links(path: Path) -> list[dict[str, Any]]:
     """The table's rows: ``url``, ``genre``, ``artist``, ``title`` as text or None, ``start`` and ``end`` [s].
 
-    Separators, byte order marks and encodings are those that spreadsheets write.
-
     Raises
     ------
     GenreproError
-        If it cannot be read, lacks a column, or a row has no link, a wrong time, or occurs twice.
+        If it cannot be read (`spreadsheet`), names no genre, or a row has no link, a wrong time, or occurs
+        twice.
     """
     if path.is_dir():
         raise GenreproError(f"source = {str(path)!r} is a folder: name the table of links in it.")
-    text = _decoded(path)
-    header = text.partition("\n")[0]
-    separator = max(",;\t", key=header.count)
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise GenreproError(f"{path} cannot be read as a table: {error}.") from error
-    names = [name.strip().lower() for name in lines[0]] if lines else []
-    for name in names:
-        near = difflib.get_close_matches(name, _COLUMNS, cutoff=0.75)
-        if name not in _COLUMNS and near:
-            raise GenreproError(f"{path}: the column {name!r} is unknown; is it {near[0]!r}?")
-    for name in ("url", "genre"):
-        if names.count(name) != 1:
-            raise GenreproError(f"{path} needs one column {name!r}; it has {', '.join(names) or 'none'}.")
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        values = {name: value.strip() or None for name, value in zip(names, line, strict=False)}
-        if any(values.values()):
-            rows.append(_row(values, where=f"{path}, row {number}"))
-    doubled = [row for row, count in Counter(row["id"] for row in rows).items() if count > 1]
-    if doubled:
-        url = next(row["url"] for row in rows if row["id"] == doubled[0])
-        raise GenreproError(f"{path} names {url} twice with the same start and end: keep one row.")
-    if not rows:
-        raise GenreproError(f"{path} holds no row.")
+    rows = [_row(row, name=path.name) for row in spreadsheet.read(path, name=path.name, columns=_COLUMNS)]
+    if not any(row["genre"] for row in rows):
+        raise GenreproError(f"{path.name} names no genre: fill in the column `genre`.")
+    seen = set()
+    for row in rows:
+        if row["id"] in seen:
+            raise GenreproError(
+                f"{path.name} names {row['url']} twice with the same start and end: keep one row."
+            )
+        seen.add(row["id"])
     return rows
 
 
-def _decoded(path: Path) -> str:
-    content = path.read_bytes()
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise GenreproError(f"{path} is not a UTF-8 table: save it as CSV UTF-8.") from error
-
-
-def _row(values: dict[str, str | None], *, where: str) -> dict[str, Any]:
-    row: dict[str, Any] = {name: values.get(name) for name in _COLUMNS}
-    if not re.match(r"https?://[^/\s]", row["url"] or ""):
-        raise GenreproError(f"{where}: url = {row['url'] or ''!r} must begin with http:// or https://.")
-    for name in ("start", "end"):
-        row[name] = None if row[name] is None else _seconds(row[name], where=f"{where}: {name}")
-    if (row["start"] or 0.0) >= (np.inf if row["end"] is None else row["end"]):
+def _row(row: dict[str, Any], *, name: str) -> dict[str, Any]:
+    url = row["url"]
+    if not re.match(r"https?://[^/\s]", url):
+        raise GenreproError(f"{name}: url = {url!r} must begin with http:// or https://.")
+    for key in ("start", "end"):
+        row[key] = None if row[key] is None else _seconds(row[key], where=f"{name}, {url}: {key}")
+    if row["end"] is not None and row["end"] <= (row["start"] or 0.0):
         raise GenreproError(
-            f"{where}: end = {row['end']:g} s must come after start = {row['start'] or 0:g} s."
+            f"{name}, {url}: end = {row['end']:g} s must come after start = {row['start'] or 0:g} s."
         )
-    content = repr((row["url"], row["start"], row["end"]))
-    row["id"] = hashlib.sha256(content.encode()).hexdigest()[:12]
-    return row
+    content = repr((url, row["start"], row["end"]))
+    return {**row, "id": hashlib.sha256(content.encode()).hexdigest()[:12]}
 
 
 def _seconds(text: str, *, where: str) -> float:
