@@ -3,7 +3,7 @@
 ``source`` is a table (or its URL) in any form that spreadsheets save, with the columns ``url`` and ``genre``
 and, where known, ``artist``, ``title``, ``start`` and ``end`` (seconds or 1:02:03.5). yt-dlp fetches each
 link's best audio into the cache: `genrepro.download.links`. A link to several sounds, a page with players, a
-playlist or a feed, gives a track for each. With ``start`` or ``end`` the raw file is that part as 16-bit FLAC;
+playlist or a feed, gives a track for each. With ``start`` or ``end`` the raw file is that part, 16-bit FLAC;
 else it is what the site sent.
 
 What is gone keeps its row: ``missing: HTTP 404``. `dvc repro -f download` asks for it again. A track's id is
