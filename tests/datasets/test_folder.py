@@ -1,6 +1,8 @@
 """Claims about a collection of one's own."""
 
+import logging
 import os
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -10,8 +12,10 @@ from support.builders import make_params
 from support.layouts import make_audio
 
 from genrepro.base.errors import GenreproError
+from genrepro.catalog import tracks
 from genrepro.datasets import folder
 
+FORMS = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
 CLIP = make_audio(seed=0, duration=0.2)
 
 
@@ -24,10 +28,22 @@ def collection(root: Path, *names: str, table: str | None = None) -> Path:
     return root
 
 
-def read(source: Path, raw: Path) -> pd.DataFrame:
+def read_all(source: Path, raw: Path, *, layout: str = "genre/file") -> pd.DataFrame:
     raw.mkdir()
-    folder.acquire(params=make_params(dataset="folder", source=str(source)), raw=raw)
+    params = make_params(dataset="folder", source=str(source), folder={"layout": layout})
+    folder.acquire(params=params, raw=raw)
     return folder.read_catalog(raw)
+
+
+def read(source: Path, raw: Path, *, layout: str = "genre/file") -> pd.DataFrame:
+    """The tracks alone."""
+    identity = read_all(source, raw, layout=layout)
+    return identity[identity["genre"].notna()]
+
+
+def left_out(identity: pd.DataFrame) -> dict[str, str]:
+    rows = identity[identity["genre"].isna()]
+    return dict(zip(rows["track_id"], rows["fault"], strict=True))
 
 
 def test_genre_and_identity_come_from_the_path(tmp_path: Path) -> None:
@@ -63,35 +79,153 @@ def test_an_archive_that_wraps_everything_in_one_folder_is_the_same(tmp_path: Pa
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (("rock/cover.jpg",), "no audio file"),
-        (("song.wav",), "<genre>/<file>"),
-        (("rock/a.wav", "folk/live/b.wav"), "equally deep"),
-        (("rock/a.wav", "jazz/cover.jpg"), "'jazz' holds no audio file"),
-        (("one/rock/a.wav", "two/rock/a.wav"), "twice"),
+        (("rock/cover.jpg",), ["no audio file"]),
+        (("song.wav",), ["holds song.wav", "folder.layout = genre/file"]),
+        (("rock/a.wav", "folk/live/b.wav"), ["equally deep", "genre/**/file"]),
+        (("one/rock/a.wav", "two/rock/b.wav"), ["2 folders (one, two) lie above 1 (rock)"]),
+        (
+            ("pop/Ann/a.wav", "pop/Bob/b.wav", "rock/Cyd/c.wav", "rock/Dot/d.wav"),
+            ["2 folders (pop, rock) lie above 4 (Ann, Bob, Cyd, ...)", "layout=genre/artist/file or split/"],
+        ),
+        (
+            ("Train/pop/a.wav", "Train/rock/b.wav", "Test/pop/c.wav", "val/rock/d.wav"),
+            ["3 folders (Test, Train, val) lie above 2 (pop, rock)", "layout=split/genre/file or genre/"],
+        ),
+        (("train/a.wav", "test/b.wav"), ["test, train stand for genre", "sides of a split"]),
     ],
 )
-def test_a_wrong_layout_is_one_sentence(names: tuple[str, ...], words: str, tmp_path: Path) -> None:
-    with pytest.raises(GenreproError, match=words):
+def test_a_layout_that_is_not_meant_is_refused_by_what_was_seen(
+    names: tuple[str, ...], words: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(GenreproError) as caught:
         read(collection(tmp_path / "mine", *names), tmp_path / "raw")
+    assert all(word in str(caught.value) for word in words), caught.value
 
 
-def test_an_empty_genre_folder_is_missed(tmp_path: Path) -> None:
-    root = collection(tmp_path / "mine", "rock/a.wav")
-    (root / "jazz").mkdir()
-    with pytest.raises(GenreproError, match="'jazz' holds no audio file"):
-        read(root, tmp_path / "raw")
+@pytest.mark.parametrize(
+    ("layout", "names", "expected"),
+    [
+        (
+            "genre/artist/file",
+            ("pop/Ann/a.wav", "rock/Bob/a.wav"),
+            [("pop", "Ann", None), ("rock", "Bob", None)],
+        ),
+        (
+            "split/genre/file",
+            ("Training/pop/a.wav", "test/rock/a.wav", "VAL/pop/b.wav"),
+            [("pop", None, "train"), ("pop", None, "validation"), ("rock", None, "test")],
+        ),
+        (
+            "genre/split/file",
+            ("pop/train/a.wav", "rock/dev/a.wav"),
+            [("pop", None, "train"), ("rock", None, "validation")],
+        ),
+        (
+            "artist/genre/*/file",
+            ("Ann/pop/1/a.wav", "Bob/rock/2/b.wav"),
+            [("pop", "Ann", None), ("rock", "Bob", None)],
+        ),
+        ("genre/**/file", ("pop/a.wav", "rock/x/y/z/b.wav"), [("pop", None, None), ("rock", None, None)]),
+        (
+            "genre/artist/**/file",
+            ("pop/Ann/a.wav", "rock/Bob/Live/1/b.wav"),
+            [("pop", "Ann", None), ("rock", "Bob", None)],
+        ),
+        ("**/genre/file", ("a/pop/a.wav", "rock/b.wav"), [("pop", None, None), ("rock", None, None)]),
+    ],
+)
+@pytest.mark.parametrize("wrapper", ["", "My Music/2024/"])
+def test_a_named_layout_says_what_the_folders_are(
+    layout: str, names: tuple[str, ...], expected: list[tuple], wrapper: str, tmp_path: Path
+) -> None:
+    source = collection(tmp_path / "mine", *(wrapper + name for name in names))
+    table = read(source, tmp_path / "raw", layout=layout)
+    found = table[["genre", "artist", "official_split"]].itertuples(index=False)
+    assert sorted(map(tuple, found), key=str) == sorted(expected, key=str)
+    assert set(table["path"]) == set(names) and table["track_id"].is_unique
+
+
+def test_a_layout_whose_sides_are_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GenreproError, match="'pop' is a side of the split"):
+        read(collection(tmp_path / "mine", "pop/Ann/a.wav"), tmp_path / "raw", layout="split/genre/file")
+
+
+def test_every_file_is_a_track_or_is_left_out_by_kind(tmp_path: Path) -> None:
+    others = {
+        "README.txt": "not_audio", "rock/cover.jpg": "not_audio", "rock/Scans/back.png": "not_audio",
+        "rock/new.mp3.part": "not_audio", "features.csv": "not_audio", "rock/track07": "no_suffix",
+        ".stfolder/old.wav": "hidden_folder", ".cache/x/a.wav": "hidden_folder", "rock/.nomedia": "hidden_file",
+        "rock/.wav": "hidden_file", "rock/._a.wav": "litter", "__MACOSX/rock/._a.wav": "litter",
+        "rock/@eaDir/a.wav/SYNOINDEX": "litter", "Thumbs.db": "litter", "rock/desktop.ini": "litter",
+        ".DS_Store": "litter", "$RECYCLE.BIN/$R.wav": "litter", ".Trash-1000/files/a.wav": "hidden_folder",
+        "jazz/cover.jpg": "not_audio",
+    }  # fmt: skip
+    music = (
+        "rock/a.wav",
+        "rock/...Baby.wav",
+        "rock/.hidden.mp3",
+        "..And Justice/b.M4A",
+        "pop/takes.wav",
+        "pop/b.webm",
+    )
+    root = collection(tmp_path / "mine", *music, *others)
+    (root / "blues").mkdir()
+    (root / "lost+found").mkdir()
+    (root / "rock" / "gone.wav").symlink_to("/nowhere/a.wav")
+    os.mkfifo(root / "rock" / "pipe.wav")
+    identity = read_all(root, tmp_path / "raw")
+    silent = {"jazz": "folder_without_music", "blues": "folder_without_music"}
+    no_files = {"rock/gone.wav": "not_a_file", "rock/pipe.wav": "not_a_file"}
+    assert left_out(identity) == others | silent | no_files
+    assert set(identity["path"].dropna()) == set(music)
+    assert set(identity["genre"].dropna()) == {"rock", "pop", "..And Justice"}
+
+
+def test_what_was_left_out_is_counted(tmp_path: Path) -> None:
+    identity = read_all(
+        collection(tmp_path / "mine", "rock/a.wav", "rock/b", "a.txt", "b.txt"), tmp_path / "raw"
+    )
+    counts = tracks.summary(identity, tracks.build(identity, tmp_path / "raw", num_workers=1))
+    assert counts["num_left_out_not_audio"] == 2 and counts["num_left_out_no_suffix"] == 1
+
+
+@pytest.mark.parametrize("suffix", folder.layouts.SUFFIXES)
+def test_every_suffix_of_music_is_a_track(suffix: str, tmp_path: Path) -> None:
+    table = read(
+        collection(tmp_path / "mine", f"rock/a{suffix}", f"rock/b{suffix.upper()}"), tmp_path / "raw"
+    )
+    assert table["track_id"].tolist() == ["rock/a", "rock/b"]
+
+
+def test_two_files_of_one_name_keep_their_suffixes(tmp_path: Path) -> None:
+    names = ("rock/a.mp3", "rock/a.wav", "rock/b.wav", *(f"rock/{form}.wav" for form in FORMS))
+    table = read(collection(tmp_path / "mine", *names), tmp_path / "raw")
+    assert table["track_id"].tolist() == [
+        "rock/a.mp3",
+        "rock/a.wav",
+        "rock/b",
+        "rock/é.wav",
+        "rock/é.wav (2)",
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("file,artist\nrock/a.wav,Ann\n", "needs a column `path`"),
-        ("path,artist\n,Ann\n", "needs a column `path`"),
+        ("file,artist\nrock/a.wav,Ann\n", "needs a column `path`.*it has file, artist"),
+        ("path,artist\n,Ann\n", "needs a column `path`.*line 2"),
         ("path,artist\nrock/a.wav,Ann\nrock/a.wav,Bob\n", "names rock/a.wav twice"),
+        ("path,artist\nrock/a.wav,Ann\nRock/A.wav,Bob\n", "names rock/a.wav twice"),
+        ("path,artist\nrock/x.wav,Ann\nRock/X.wav,Bob\n", "names Rock/X.wav twice"),
         ("path,split\nrock/a.wav,holdout\n", "split = 'holdout'"),
         ("path,artist\na.wav,Ann\n", "names no genre"),
+        ("path,artits\nrock/a.wav,Ann\n", "column 'artits', much like `artist`.*it has path, artits"),
+        ("path,Artists\nrock/a.wav,Ann\n", "column 'Artists', much like `artist`"),
+        ("path,artist, Artist\nrock/a.wav,Ann,Bob\n", "column `artist` twice"),
+        ("path,artist\nrock/a.wav,Ann,Bob\n", "line 2 has 3 fields"),
         ("", "cannot be read"),
         ('path,artist\nrock/a.wav,"Ann\n', "cannot be read"),
+        ("path,artist\n\0rock/a.wav,Ann\n", "not text"),
     ],
 )
 def test_a_damaged_table_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
@@ -99,11 +233,98 @@ def test_a_damaged_table_is_one_sentence(text: str, words: str, tmp_path: Path) 
         read(collection(tmp_path / "mine", "rock/a.wav", table=text), tmp_path / "raw")
 
 
-def test_a_table_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:
+TABLE = 'path,artist,split\nrock/a.wav,Zoë,test\nrock/b.wav,"Bob, Jr",train\n'
+SAVED = {
+    "UTF-8": TABLE.encode(),
+    "a byte order mark": TABLE.encode("utf-8-sig"),
+    "Windows' line ends": TABLE.replace("\n", "\r\n").encode(),
+    "an old Mac's line ends": TABLE.replace("\n", "\r").encode(),
+    "cp1252": TABLE.encode("cp1252"),
+    "semicolons": TABLE.replace("Bob, Jr", "Bob; Jr").translate(str.maketrans(",;", ";,")).encode(),
+    "semicolons that are announced": ("sep=;\r\n" + TABLE.translate(str.maketrans(",;", ";,"))).encode(),
+    "UTF-16 and tabs": TABLE.replace(", Jr", "_ Jr").replace(",", "\t").replace("_", ",").encode("utf-16"),
+    "UTF-16 without a mark": TABLE.encode("utf-16-le"),
+    "empty rows and columns": TABLE.replace("\n", ",,\n").encode() + b",,,,\n,,,,\n",
+    "names in capitals": TABLE.replace("path,artist,split", "PATH,Artist,SPLIT").encode(),
+    "names in spaces": TABLE.replace("path,artist,split", " path , artist, split ").encode(),
+    "quoted names": TABLE.replace("path,artist,split", '"path","artist","split"').encode(),
+    "Windows' paths": TABLE.replace("rock/", "rock\\").encode(),
+    "whole paths": TABLE.replace("rock/", "C:\\Music\\rock\\").encode(),
+    "whole paths of Unix": TABLE.replace("rock/", "/home/me/rock/").encode(),
+    "another case": TABLE.replace("rock/a", "Rock/A").encode(),
+    "another suffix": TABLE.replace(".wav", ".mp3").encode(),
+    "other words for a split": TABLE.replace("test", "Testing").replace("train", " TRAIN").encode(),
+}
+
+
+@pytest.mark.parametrize("content", SAVED.values(), ids=list(SAVED))
+def test_a_table_is_read_in_every_form_that_spreadsheets_save(content: bytes, tmp_path: Path) -> None:
+    root = collection(tmp_path / "mine", "rock/a.wav", "rock/b.wav")
+    (root / "tracks.csv").write_bytes(content)
+    table = read(root, tmp_path / "raw")
+    artists = [name.replace(";", ",") for name in table["artist"]]
+    assert artists == ["Zoë", "Bob, Jr"] and table["official_split"].tolist() == ["test", "train"]
+    assert table["path"].tolist() == ["rock/a.wav", "rock/b.wav"]
+
+
+@pytest.mark.parametrize("name", ["tracks.csv", "Tracks.csv", "TRACKS.CSV", "tracks.tsv", "Tracks.txt"])
+def test_a_table_is_found_in_any_case(name: str, tmp_path: Path) -> None:
     root = collection(tmp_path / "mine", "rock/a.wav")
-    (root / "tracks.csv").write_bytes("path,artist\nrock/a.wav,Zoë\n".encode("latin-1"))
-    with pytest.raises(GenreproError, match="UTF-8"):
+    (root / name).write_text("path,artist\nrock/a.wav,Ann\n")
+    assert read(root, tmp_path / "raw")["artist"].tolist() == ["Ann"]
+
+
+@pytest.mark.parametrize("name", ["track.csv", "Traks.csv", "tracks (1).csv", "tracks.xlsx", "my tracks.csv"])
+def test_a_misspelt_name_of_a_table_is_refused(name: str, tmp_path: Path) -> None:
+    root = collection(tmp_path / "mine", "rock/a.wav")
+    (root / name).write_text("path,artist\nrock/a.wav,Ann\n")
+    with pytest.raises(GenreproError, match=r"but no tracks\.csv"):
         read(root, tmp_path / "raw")
+
+
+def test_two_tables_are_refused(tmp_path: Path) -> None:
+    root = collection(tmp_path / "mine", "rock/a.wav", "pop/a.wav")
+    for genre in ("rock", "pop"):
+        (root / genre / "tracks.csv").write_text(f"path,artist\n{genre}/a.wav,Ann\n")
+    with pytest.raises(GenreproError, match=r"pop/tracks.csv and rock/tracks.csv: join them"):
+        read(root, tmp_path / "raw")
+
+
+def test_columns_that_are_not_used_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        read(
+            collection(tmp_path / "mine", "rock/a.wav", table="path,year,label\nrock/a.wav,1999,X\n"),
+            tmp_path / "raw",
+        )
+    assert "not used: year, label" in caplog.text
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFC", "NFKD")])
+def test_a_table_in_another_unicode_form_names_the_same_files(
+    on_disk: str, in_table: str, tmp_path: Path
+) -> None:
+    names = [f"schlagér/Café {number}.wav" for number in range(4)]
+    rows = "".join(f"{unicodedata.normalize(in_table, name)},Zoë\n" for name in names)
+    disk = [unicodedata.normalize(on_disk, name) for name in names]
+    table = read(collection(tmp_path / "mine", *disk, table="path,artist\n" + rows), tmp_path / "raw")
+    assert table["fault"].isna().all() and table["artist"].tolist() == ["Zoë"] * 4
+    assert table["path"].tolist() == disk
+    assert table["track_id"].tolist() == [name.removesuffix(".wav") for name in names]
+
+
+def test_a_row_that_may_be_two_files_is_refused(tmp_path: Path) -> None:
+    names = ("train/rock/a.wav", "test/rock/a.wav")
+    root = collection(tmp_path / "mine", *names, table="path,artist\nrock/a.wav,Ann\n")
+    with pytest.raises(GenreproError, match=r"may be test/rock/a\.wav or train/rock/a\.wav"):
+        read(root, tmp_path / "raw", layout="split/genre/file")
+
+
+def test_a_row_of_a_file_that_was_encoded_anew_is_not_a_second_track(tmp_path: Path) -> None:
+    text = "path,artist\nrock/a.mp3,Ann\nrock/b.mp3,Bob\nrock/b.flac,Cyd\n"
+    table = read(collection(tmp_path / "mine", "rock/a.wav", "rock/b.mp3", table=text), tmp_path / "raw")
+    assert table["track_id"].tolist() == ["rock/a", "rock/b.flac", "rock/b.mp3"]
+    assert table["artist"].tolist() == ["Ann", "Cyd", "Bob"]
+    assert table["fault"].tolist() == [None, "missing", None]
 
 
 def test_a_file_name_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:

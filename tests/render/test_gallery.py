@@ -132,3 +132,11 @@ def test_no_figure_stays_open(tmp_path: Path) -> None:
     training.learning_curves(CURVES, best_epoch=2, path=tmp_path / "a.png")
     gallery(tmp_path, per_genre=1)
     assert plt.get_fignums() == []
+
+
+def test_two_artists_songs_of_one_name_are_two_pictures(tmp_path: Path) -> None:
+    tracks = ["rock/Ann/01", "rock/Bob/01", "Rock/Cyd/01", "rock/...Baby"]
+    path = write_mels(tmp_path / "mel.parquet", {name: np.zeros((20, 8)) for name in tracks})
+    catalog = make_catalog([{"track_id": name, "genre": "rock"} for name in tracks])
+    assert draw_gallery(path, catalog, folder=tmp_path / "png", per_genre="all") == 4
+    assert len(list((tmp_path / "png" / "rock").rglob("*.png"))) == 4

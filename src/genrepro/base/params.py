@@ -22,6 +22,8 @@ DATASETS = (
     "fma_medium",
     "fma_large",
     "folder",
+    "web",
+    "hub",
 )
 MODELS = ("vit", "ast", "cnn", "lstm")
 STRATEGIES = ("artist", "official", "stratified", "random", "segment")
@@ -252,6 +254,45 @@ class Synthetic(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Folder(Section):
+    layout: str
+    """What the folders above a file are, from the top: `datasets.layouts`."""
+
+    def __post_init__(self) -> None:
+        *folders, file = self.layout.split("/")
+        named = [folder for folder in folders if folder != "*"]
+        known = {"genre", "artist", "album", "split", "**"}
+        holds = file == "file" and "genre" in named and set(named) <= known and len(named) == len(set(named))
+        must = "be genre/file, or a path of genre, artist, album, split, * or ** that ends in file"
+        self._check("layout", holds=holds, must=must)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hub(Section):
+    """Names of columns; auto: found by type and name, none: there is no such column."""
+
+    config: str
+    """Subset that the data set's page names; auto: the only one, or the page's default."""
+    revision: str
+    """Commit, tag or branch."""
+    audio: str
+    """Audio or pictures."""
+    label: str
+    """Genres."""
+    artist: str
+    album: str
+    title: str
+    split: str
+    """auto: a column `split`, else the data set's own splits if it has several."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._check(field.name, holds=bool(getattr(self, field.name)), must="not be empty")
+        for key in ("audio", "label"):
+            self._check(key, holds=getattr(self, key) != "none", must="name a column or be auto")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Params(Section):
     """Everything that params.yaml says."""
 
@@ -271,6 +312,8 @@ class Params(Section):
     lstm: Lstm
     head: Head
     synthetic: Synthetic
+    folder: Folder
+    hub: Hub
 
     def __post_init__(self) -> None:
         for key, known in (("dataset", DATASETS), ("model", MODELS)):

@@ -6,6 +6,7 @@ row, and is counted by kind.
 """
 
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
     labelled = identity[identity["genre"].map(text).notna()]
     if labelled.empty:
         raise GenreproError(f"{raw} holds no track of a known genre: check `source`.")
-    doubled = identity["track_id"][identity["track_id"].duplicated()]
+    doubled = labelled["track_id"][labelled["track_id"].duplicated()]
     if not doubled.empty:
         raise GenreproError(f"{raw}: the track id {doubled.iloc[0]} occurs twice.")
     table = labelled.sort_values("track_id", ignore_index=True)
@@ -76,9 +77,11 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
 def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:
     """Counts for metrics/catalog.json: tracks, what is unknown of them, faults by kind, what was left out.
 
-    The kind of a fault is what stands before its colon.
+    The kind of a fault is what stands before its colon. Of what is missing the reason is counted too.
     """
-    kinds = Counter(_kind(fault) for fault in table["fault"].to_pylist() if fault)
+    faults = [fault for fault in table["fault"].to_pylist() if fault]
+    kinds = Counter(_kind(fault) for fault in faults)
+    kinds.update(_reason(fault) for fault in faults if fault.startswith("missing:"))
     left_out = Counter(_kind(fault) for fault in identity.loc[identity["genre"].map(text).isna(), "fault"])
     return {
         "num_tracks": table.num_rows,
@@ -91,6 +94,11 @@ def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:
 
 def _kind(fault: str) -> str:
     return fault.partition(":")[0]
+
+
+def _reason(fault: str) -> str:
+    """``missing_http_404`` of ``missing: HTTP 404: details``."""
+    return re.sub(r"\W+", "_", ":".join(fault.split(":")[:2]).lower())
 
 
 def _facts(path: Path | None, checksum: str | None) -> tuple:

@@ -20,7 +20,13 @@ MAX_RATIO = 200
 SLACK = 100_000_000  # bytes that any archive may unpack to, however small it is
 
 
-def extract(source: Path, *, into: Path, place: Callable[[PurePosixPath], str | None]) -> int:
+def extract(
+    source: Path,
+    *,
+    into: Path,
+    place: Callable[[PurePosixPath], str | None],
+    on_litter: Callable[[PurePosixPath], object] | None = None,
+) -> int:
     """Copy what ``place`` wants from a folder or an archive (zip; tar, tar.gz, tar.bz2, tar.xz).
 
     An error leaves ``into`` half filled: the caller makes it appear as a whole (`files.replacing`).
@@ -30,6 +36,8 @@ def extract(source: Path, *, into: Path, place: Callable[[PurePosixPath], str | 
     place : callable
         Gets the name of each file inside the source and returns its path below ``into``, or None to leave
         the file. What macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``) is left without asking.
+    on_litter : callable, optional
+        Told the name of each such file.
 
     Returns
     -------
@@ -62,7 +70,13 @@ def extract(source: Path, *, into: Path, place: Callable[[PurePosixPath], str | 
                 )
             bar.update(member.position - bar.n)
             name = PurePosixPath(member.name)
-            if member.kind == "folder" or _is_litter(name) or (target := place(name)) is None:
+            if member.kind == "folder":
+                continue
+            if _is_litter(name):
+                if on_litter is not None:
+                    on_litter(name)
+                continue
+            if (target := place(name)) is None:
                 continue
             if member.kind != "file":
                 raise GenreproError(f"{source}: {member.name!r} is not a regular file: remove or replace it.")

@@ -27,7 +27,7 @@ ATTEMPTS = 5  # in a row without a new byte; as long as some arrive it goes on
 BACKOFF = 0.5  # seconds before the first repetition, doubled with each failure
 LONGEST_WAIT = 60.0  # seconds; a server that asks for more is left for the next mirror
 
-_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses that may be gone a moment later
+AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses that may be gone a moment later
 
 
 class Refused(Exception):  # noqa: N818 - a finding about a mirror, not yet an error
@@ -190,7 +190,7 @@ def _check_status(response: "Response", partial: Partial) -> None:
             raise Refused(f"has {size} bytes instead of {total}")
         raise _Broken(f"does not continue at byte {size}")
     said = f"answers {status} {response.reason or ''}".rstrip()
-    if status not in _AGAIN:
+    if status not in AGAIN:
         raise Refused(said)
     wait = asked_wait(response.headers.get("Retry-After"))
     if wait > LONGEST_WAIT:

@@ -197,7 +197,7 @@ def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
     """
     used = ["mel", "segments", "audit", "split", "train", "evaluate", config.model]
     used += ["head"] if "head" in config.architecture() else []
-    used += ["synthetic"] if config.dataset == "synthetic" else []
+    used += [config.dataset] if config.dataset in ("synthetic", "folder", "hub") else []
     flat: dict[str, Any] = {"dataset": config.dataset, "model": config.model}
     for section in used:
         for key, value in config.section(section).items():

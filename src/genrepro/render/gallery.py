@@ -53,7 +53,7 @@ def draw_gallery(mel_path: Path, catalog: pa.Table, *, folder: Path, per_genre: 
                 continue
             genre, artist = frame.loc[row["track_id"], ["genre", "artist"]]
             spectrogram = unpack_mel(row["mel"], num_mels=row["num_mels"])
-            name = row["track_id"].rpartition("/")[2]  # ids of a user's own folder name the genre themselves
+            name = row["track_id"].removeprefix(f"{genre}/")  # ids of a user's own folder name the genre
             write_spectrogram(partial / genre / f"{name}.png", spectrogram, top_db=top_db)
             if len(sheets[genre]) < _SHEET_COLUMNS * _SHEET_ROWS:
                 label = f"{row['track_id']}  {artist if isinstance(artist, str) else 'unknown artist'}"
