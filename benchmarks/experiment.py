@@ -1,11 +1,12 @@
-"""What an experiment costs beyond its fit: `dvc exp run -S train.lr=... -S train.epochs=1` against its floor.
+"""What an experiment costs beyond its fit: `dvc exp run -S train.lr=... -S train.epochs=1` over its floor.
 
     make repro && python benchmarks/experiment.py
 
-The floor is what no pipeline with two stages in torch can do without: `python -c "import torch"` twice, and `dvc exp
-run` of a project with two stages that do nothing. Ours runs in a clone of this checkout's last commit, with this
-checkout's cache; the seconds of the fit, as MLflow has them, are taken off. Whole processes, wall time, medians; the
-ratio is of paired rounds. Then what `genrepro`'s quick commands take, and whether they import torch.
+The floor is what no pipeline with two stages in torch can do without: `python -c "import torch"` twice, and
+`dvc exp run` of a project with two stages that do nothing. Ours runs in a clone of this checkout's last
+commit, with this checkout's cache; the seconds of the fit, as MLflow has them, are taken off. Whole
+processes, wall time, medians; the ratio is of paired rounds. Then what `genrepro`'s quick commands take, and
+whether they import torch.
 """
 
 import argparse

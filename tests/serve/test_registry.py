@@ -111,7 +111,7 @@ def test_a_version_needs_what_a_prediction_imports_and_nothing_of_the_trainer(st
     # Another machine: the trainer's packages are not there, nor is genrepro.
     script = f"""
 import sys
-absent = {{"dvc", "lightning_fabric", "matplotlib", "ruamel", "torchvision", "transformers", "typer"}}
+absent = {{"dvc", "matplotlib", "ruamel", "torchvision", "transformers", "typer"}}
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name in absent:
