@@ -205,15 +205,15 @@ def with_the_body(section: dict, inputs: dict) -> float:
     """Seconds of one batch of 100 pictures through body and head, the quieter of two."""
     from genrepro.base.params import load
 
-    fabric = devices.fabric("32-true")
-    model = models.build("vit", section, num_genres=NUM_GENRES, inputs=inputs).to(fabric.device)
+    compute = devices.compute("32-true")
+    model = models.build("vit", section, num_genres=NUM_GENRES, inputs=inputs).to(compute.device)
     optimizer = torch.optim.AdamW(model.head.parameters(), lr=load().train.lr, fused=True)
-    pictures = torch.randn(BATCH, 1, 218, 336, device=fabric.device)
-    labels = torch.arange(BATCH, device=fabric.device) % NUM_GENRES
+    pictures = torch.randn(BATCH, 1, 218, 336, device=compute.device)
+    labels = torch.arange(BATCH, device=compute.device) % NUM_GENRES
     times = []
     for _ in range(2):
         begin = time.perf_counter()
-        with dense.arithmetic(fabric.device):
+        with dense.arithmetic(compute.device):
             loss = torch.nn.functional.cross_entropy(model(pictures), labels)
             loss.backward()
         optimizer.step()

@@ -95,13 +95,13 @@ def ours(contestant: str, name: str) -> None:
     numerics.use_torch(0)
     turns, case, config = Turns(), CASES[name], configuration(name)
     packed, split = data(name, config)
-    fabric, rng = devices.fabric(PRECISION), generator(0, "benchmark")
+    compute, rng = devices.compute(PRECISION), generator(0, "benchmark")
     architecture = config.architecture()
     # As `fit.run` has it, for the bare loop too: loops are compared here, not products.
     held = ExitStack()
     head = packed.embedded and contestant != "embed"
-    held.enter_context(dense.arithmetic(fabric.device, embedded=head))
-    cutter = batches.Cutter(packed.frames, device=fabric.device, embedded=packed.embedded)
+    held.enter_context(dense.arithmetic(compute.device, embedded=head))
+    cutter = batches.Cutter(packed.frames, device=compute.device, embedded=packed.embedded)
 
     def build() -> torch.nn.Module:
         if packed.embedded:
@@ -119,13 +119,13 @@ def ours(contestant: str, name: str) -> None:
             voting="mean",
             num_genres=NUM_GENRES,
             params=recipe,
-            fabric=fabric,
+            compute=compute,
             rng=rng,
         )
 
     if contestant == "bare":
         layout = torch.channels_last  # what the fit loop uses
-        model = build().to(fabric.device, memory_format=layout).train()
+        model = build().to(compute.device, memory_format=layout).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.train.lr, fused=True)
         ready = [
             (x if packed.embedded else x.contiguous(memory_format=layout), y)
@@ -134,7 +134,7 @@ def ours(contestant: str, name: str) -> None:
         while True:
             turns.next()
             for x, y in ready:
-                with fabric.autocast():
+                with compute.autocast():
                     loss = F.cross_entropy(model(x), y)
                 loss.backward()
                 optimizer.step()
@@ -153,7 +153,7 @@ def ours(contestant: str, name: str) -> None:
         model = models.build("vit", architecture, num_genres=NUM_GENRES, inputs=spectrograms.description)
         while True:
             turns.next()
-            embeddings.run(spectrograms.frames, few, model, fabric=fabric)
+            embeddings.run(spectrograms.frames, few, model, compute=compute)
     elif contestant == "lr":
         recipe = replace(params.load().train, precision=PRECISION)
         while True:

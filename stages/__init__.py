@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 sys.path.insert(0, f"{os.getcwd()}/src")  # noqa: PTH109 - the working directory, whatever __file__ is
 
+from genrepro.base import process
 from genrepro.base.errors import GenreproError, print_any_name
 from genrepro.exact.numerics import pin
 
@@ -36,3 +37,4 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(
             f"genrepro: {error.filename or 'an output'} cannot be written, {reason}: mend that and run again."
         )
+    process.leave()

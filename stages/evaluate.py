@@ -7,13 +7,16 @@ python -m stages.evaluate        params: dataset, evaluate
 from pathlib import Path
 
 import stages
-from genrepro import evaluate, tracking
-from genrepro.base import files, params, tables
-from genrepro.exact import identity, numerics
-from genrepro.models.shared import checkpoint, inputs
+from genrepro import tracking
 
 
 def main() -> None:
+    tracking.prepare()  # MLflow is imported while all this is
+    from genrepro import evaluate
+    from genrepro.base import files, params, tables
+    from genrepro.exact import identity, numerics
+    from genrepro.models.shared import checkpoint, inputs
+
     config = params.load()
     data = Path("data", config.dataset)
     packed = inputs.load(data / "features")

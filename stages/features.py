@@ -45,7 +45,7 @@ def embed(packed: inputs.Features, split: pd.DataFrame, config: Params, *, folde
     model = models.with_frozen_body(
         config.model, config.architecture(), num_genres=len(packed.genres), inputs=packed.description
     )
-    embedded = features.embed(packed, split, model, fabric=devices.fabric(config.train.precision))
+    embedded = features.embed(packed, split, model, compute=devices.compute(config.train.precision))
     inputs.save(embedded, folder, inputs.EMBEDDED)
     print(f"{len(embedded.frames)} segments as {model.embedding_size} numbers each")
 

@@ -50,7 +50,7 @@ def main() -> None:
         snapshots.write(Path("metrics"), table, curves, summary | description["data"])
         shutil.rmtree(unfinished)
         run.log_sweep(summary, model=Path("models", "sweep"))
-        registry.offer(Path("models", "sweep"), name="genrepro-sweep")
+    registry.offer(Path("models", "sweep"), name="genrepro-sweep")
     for by in ("loss", "accuracy"):
         print(f"best by {by}: " + ", ".join(f"{key} {value}" for key, value in summary[f"by_{by}"].items()))
 

@@ -12,14 +12,17 @@ from dataclasses import asdict, astuple, fields
 from pathlib import Path
 
 import stages
-from genrepro import tracking, train
-from genrepro.base import devices, files, params, tables
-from genrepro.base.errors import GenreproError
-from genrepro.exact import numerics, streams
-from genrepro.models.shared import checkpoint, inputs
+from genrepro import tracking
 
 
 def main() -> None:
+    tracking.prepare()  # MLflow is imported while all this is
+    from genrepro import train
+    from genrepro.base import devices, files, params, tables
+    from genrepro.base.errors import GenreproError
+    from genrepro.exact import numerics, streams
+    from genrepro.models.shared import checkpoint, inputs
+
     config = params.load()
     data = Path("data", config.dataset)
     packed = inputs.load(data / "features")
@@ -47,9 +50,8 @@ def main() -> None:
         )
         seconds = time.perf_counter() - start
         if train.diverged(fitted):
-            raise GenreproError(
-                f"train: the loss is no longer a number; lower train.lr = {config.train.lr:g}."
-            )
+            lr = f"train.lr = {config.train.lr:g}"
+            raise GenreproError(f"train: the loss is no longer a number; lower {lr}.")
         checkpoint.save(Path("models"), fitted.state, description)
         files.write_csv(
             Path("metrics", "curves.csv"),
@@ -59,10 +61,8 @@ def main() -> None:
         metrics = fitted.metrics() | num_parameters
         files.write_json(Path("metrics", "train.json"), metrics)
         run.log_training(metrics, seconds=seconds)
-    accuracy = metrics["validation_accuracy"]
-    print(
-        f"fitted in {seconds:.1f} s; epoch {metrics['best_epoch']} kept: validation accuracy {accuracy:.3f}"
-    )
+    kept = f"epoch {metrics['best_epoch']} kept: validation accuracy {metrics['validation_accuracy']:.3f}"
+    print(f"fitted in {seconds:.1f} s; {kept}")
 
 
 if __name__ == "__main__":

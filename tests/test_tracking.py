@@ -1,7 +1,12 @@
 """Claims about tracking, on a real MLflow store: one experiment is one run, and no trouble stops the work."""
 
 import hashlib
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +14,12 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from support.builders import GENRES, make_params
+from support.builders import GENRES, ROOT, make_params
 
 from genrepro import models, tracking
 from genrepro.base import files, stores
 from genrepro.models.shared import checkpoint
+from genrepro.tracking import recorder
 
 CONFIG = make_params(seed=3, dataset="synthetic", model="cnn")
 SECTION = {"channels": [2, 2, 2, 2, 2], "dropout": 0.0}
@@ -173,15 +179,41 @@ def test_an_unusable_store_costs_one_line_and_no_work(
     assert line.startswith("genrepro: tracking stopped, the work goes on: ")
 
 
+def newest() -> Run:
+    """The run that a recorder has just begun."""
+    client, experiment_id = tracking.connect()
+    for _ in range(300):
+        if found := client.search_runs([experiment_id]):
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError("no run has begun")
+
+
 def test_trouble_in_the_middle_ends_tracking_and_not_the_work(
-    repository: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with tracking.start("train", CONFIG, {"data": {}}) as run:
-        MlflowClient(f"sqlite:///{repository / 'mlflow.db'}").delete_run(run.run_id or "")
+        MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").delete_run(newest().info.run_id)
+        for row in CURVES:
+            run.log_epoch(dict(zip(EPOCH, row, strict=True)))
+    # The test's own client tells of a new store, too.
+    [line] = (line for line in capfd.readouterr().err.splitlines() if " INFO " not in line)
+    assert line.startswith("genrepro: tracking stopped, the work goes on: ")
+
+
+def test_a_recorder_that_dies_costs_one_line_and_no_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with tracking.start("train", CONFIG, {"data": {}}) as run:
+        assert run.process is not None
+        run.process.kill()
+        run.process.wait()
         for row in CURVES:
             run.log_epoch(dict(zip(EPOCH, row, strict=True)))
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("genrepro: tracking stopped, the work goes on: ")
+    assert line == "genrepro: tracking stopped, the work goes on: its process has ended."
 
 
 def test_a_store_lies_in_its_repository_whatever_the_path_holds(
@@ -225,6 +257,7 @@ def test_a_relative_store_outlives_the_temporary_clone(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
     monkeypatch.chdir(clone)
     train(clone, seed=0)
+    monkeypatch.chdir(tmp_path)
     shutil.rmtree(clone)
     client = MlflowClient(f"sqlite:///{repository / 'runs.db'}")
     (run,) = client.search_runs(["1"])
@@ -253,3 +286,116 @@ def test_a_relative_address_starts_at_the_repository(
     monkeypatch.setenv("DVC_ROOT", "/repo")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", named)
     assert stores.address() == address
+
+
+STAGE = """
+import os, signal, sys
+from genrepro import tracking
+from support.builders import make_params
+tracking.prepare()
+with tracking.start("train", make_params(), {"data": {}}) as run:
+    for epoch in (1, 2, 3):
+        run.log_epoch({"epoch": epoch, "train_loss": 1 / epoch})
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+"""
+
+
+def stage(code: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    paths = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,  # ends when the recorder does, too
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM", "SIGINT"])
+def test_of_a_killed_stage_nothing_is_lost_and_its_run_is_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    assert stage(STAGE, number, folder=tmp_path).returncode
+    monkeypatch.chdir(tmp_path)
+    while newest().info.status == "RUNNING":  # its recorder outlives it by a moment
+        time.sleep(0.1)
+    client, (run,) = runs_in(tmp_path)
+    assert run.info.status == "FAILED"
+    losses = [point.value for point in client.get_metric_history(run.info.run_id, "train_loss")]
+    assert losses == pytest.approx([1, 1 / 2, 1 / 3])
+
+
+def test_a_prepared_recorder_without_use_leaves_nothing(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    done = stage("from genrepro import tracking; tracking.prepare()", folder=tmp_path)
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (0, "", [])
+    assert time.monotonic() - begin < 60
+
+
+def evaluation(folder: Path, description: dict[str, Any]) -> tuple[recorder.Recorder, Run]:
+    """The recorder that an evaluation had, and the newest run after it."""
+    tracking.prepare()
+    used = recorder._prepared
+    assert used is not None
+    evaluate(folder, description)
+    return used, runs_in(folder)[1][0]
+
+
+def test_the_recorder_of_a_training_waits_for_its_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorder.WAITING.parent.mkdir(parents=True)
+    description = train(tmp_path, seed=0)
+    for _ in range(100):
+        if recorder.WAITING.exists():
+            break
+        time.sleep(0.1)
+    used, run = evaluation(tmp_path, description)
+    assert used.process is None  # none was started
+    assert (run.data.metrics["test.accuracy"], run.info.status) == (0.5, "FINISHED")
+    assert not recorder.WAITING.exists()
+    used, other = evaluation(tmp_path, description)  # nobody waits any longer
+    assert used.process is not None and other.info.run_id != run.info.run_id
+
+
+def test_a_stage_takes_its_own_environment_to_a_recorder_that_has_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorder.WAITING.parent.mkdir(parents=True)
+    description = train(tmp_path, seed=0)
+    while not recorder.WAITING.exists():
+        time.sleep(0.1)
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
+    used, run = evaluation(tmp_path / "other", description)
+    assert used.process is None and run.data.tags["stage"] == "evaluate"
+
+
+def test_a_socket_that_nobody_listens_to_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorder.WAITING.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(recorder.WAITING))
+    train(tmp_path, seed=0)
+    assert runs_in(tmp_path)[1][0].info.status == "FINISHED"
+
+
+def test_a_stage_does_not_wait_for_a_server_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+    monkeypatch.setattr(recorder, "PATIENCE", 0.5)
+    monkeypatch.chdir(tmp_path)
+    with silent:
+        begin = time.monotonic()
+        with tracking.start("train", CONFIG, {"data": {}}) as run:
+            for number in range(20_000):  # more than a pipe holds
+                run.log_epoch({"epoch": number, "train_loss": 1.0})
+            waited = time.monotonic() - begin
+        assert waited < 5

@@ -1,5 +1,5 @@
 """`python -m genrepro` is the command `genrepro`."""
 
-from genrepro.cli import app
+from genrepro.cli import run
 
-app()
+run()

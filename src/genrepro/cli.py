@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from genrepro.base import process
 from genrepro.base.errors import GenreproError, print_any_name
 from genrepro.exact.numerics import pin
 
@@ -38,3 +39,13 @@ app.add_typer(sweep, name="sweep")
 @app.callback()
 def main() -> None:
     """Music genre recognition: a fixed, leak-free pipeline on DVC."""
+
+
+def run() -> None:
+    """The command as a process of its own."""
+    try:
+        app()
+    except SystemExit as end:
+        if end.code:
+            raise
+        process.leave()

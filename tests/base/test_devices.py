@@ -18,13 +18,13 @@ THERE = {
 def test_the_variable_chooses_the_device(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
     assert devices.device().type == name
-    assert devices.fabric("32-true").device.type == name
+    assert devices.compute("32-true").device.type == name
 
 
 @pytest.mark.parametrize("name", [name for name, there in THERE.items() if not there])
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
-    for choose in (devices.device, lambda: devices.fabric("32-true")):
+    for choose in (devices.device, lambda: devices.compute("32-true")):
         with pytest.raises(GenreproError, match=f"'{name}', but torch sees no such device"):
             choose()
 
@@ -38,7 +38,7 @@ def test_an_unknown_device_is_refused_with_the_known_ones(monkeypatch: pytest.Mo
 
 def test_without_the_variable_training_and_evaluation_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GENREPRO_ACCELERATOR")
-    assert devices.device().type == devices.fabric("32-true").device.type
+    assert devices.device().type == devices.compute("32-true").device.type
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_bfloat16_that_a_pinned_cpu_emulates_is_said_to_be_slow(
     warned: bool,
 ) -> None:
     monkeypatch.setattr(numerics, "pinned", lambda: pinned)
-    devices.fabric(precision)
+    devices.compute(precision)
     said = capsys.readouterr().err
     assert ("GENREPRO_NATIVE=1" in said) is warned and said.count("\n") == warned

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    recall_score,
+)
 from support.builders import Toy, alone, make_params
 from torchmetrics.classification import MulticlassCalibrationError
 
@@ -33,12 +39,14 @@ GROUP = np.array(["t0", "t0", "t2", "t3", "t2", "t5"])
 GENRES = ["blues", "jazz", "metal", "rock"]  # nobody plays rock, and nothing is predicted as it
 
 
-def score(probabilities: np.ndarray = HAND_MADE, label: np.ndarray = LABEL) -> evaluation.Scores:
+def score(
+    probabilities: np.ndarray = HAND_MADE, label: np.ndarray = LABEL, group: np.ndarray = GROUP
+) -> evaluation.Scores:
     return evaluation.score(
         probabilities,
         track_ids=[f"t{number}" for number in range(len(label))],
         label=label,
-        group=GROUP,
+        group=group,
         genres=GENRES,
         segment_accuracy=0.25,
         params=CONFIG,
@@ -53,6 +61,21 @@ def test_scores_are_scikit_learns() -> None:
     assert test["macro_f1"] == pytest.approx(f1, abs=1e-6)
     assert test["log_loss"] == pytest.approx(log_loss(LABEL, HAND_MADE, labels=range(4)), abs=1e-6)
     assert (test["segment_accuracy"], test["num_tracks"], test["num_groups"]) == (0.25, 6, 4)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_scores_of_any_tracks_are_scikit_learns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    label = rng.choice(seed % 3 + 1, 40)  # some genres have no track
+    probabilities = softmax(rng.normal(0, 9, (40, 4)), axis=1)
+    predicted = probabilities.argmax(1)
+    scores, found = score(probabilities, label, np.arange(40)), {"labels": range(4), "zero_division": 0}
+    expected = f1_score(label, predicted, average="macro", **found)
+    assert scores.test["macro_f1"] == pytest.approx(expected, abs=1e-6)
+    assert scores.test["log_loss"] == pytest.approx(log_loss(label, probabilities, labels=range(4)), abs=1e-6)
+    columns = precision_recall_fscore_support(label, predicted, **found)
+    for name, column in zip(("precision", "accuracy", "f1", "num_tracks"), columns, strict=True):
+        np.testing.assert_allclose(scores.per_genre[name], column, atol=1e-6)
 
 
 def test_log_loss_is_the_mean_of_natural_logarithms() -> None:

@@ -44,7 +44,7 @@ def embed(toy: Toy, config: Any) -> tuple[Features, Any]:
     model = models.with_frozen_body(
         config.model, config.architecture(), num_genres=3, inputs=toy.features.description
     )
-    return embeddings.embed(toy.features, toy.split, model, fabric=devices.fabric("32-true")), model
+    return embeddings.embed(toy.features, toy.split, model, compute=devices.compute("32-true")), model
 
 
 def describe(config: Any, packed: Features) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_kept_embeddings_give_the_loss_curve_of_the_body_in_the_loop(
         voting="mean",
         num_genres=3,
         params=config.train,
-        fabric=devices.fabric("32-true"),
+        compute=devices.compute("32-true"),
         rng=rng,
     )
     assert looped.num_runs > config.train.epochs * 12

@@ -21,11 +21,13 @@ from typer.testing import CliRunner
 from genrepro import models, tracking
 from genrepro.base import files, stores
 from genrepro.base.errors import GenreproError
+from genrepro.base.params import Params
 from genrepro.cli import app
 from genrepro.models.shared import checkpoint
 from genrepro.serve import registry
 from genrepro.serve.predictor import Predictor
 from genrepro.spectrogram import mel
+from genrepro.tracking.runs import Run, opening
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_a_version_needs_what_a_prediction_imports_and_nothing_of_the_trainer(st
     # Another machine: the trainer's packages are not there, nor is genrepro.
     script = f"""
 import sys
-absent = {{"dvc", "lightning_fabric", "matplotlib", "ruamel", "torchvision", "transformers", "typer"}}
+absent = {{"dvc", "matplotlib", "ruamel", "torchvision", "transformers", "typer"}}
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name in absent:
@@ -152,6 +154,14 @@ def write_lock(folder: Path) -> None:
     files.write_json(Path("dvc.lock"), {"schema": "2.0", "stages": stages})  # JSON is YAML
 
 
+def tracked(config: Params, description: dict[str, Any]) -> Run:
+    """A run in the store that made the weights of ``description``."""
+    run = Run()
+    run.create("train", opening(config, description))
+    run.client.set_tag(run.run_id, "model_sha256", description["weights_sha256"])
+    return run
+
+
 def test_the_same_weights_are_registered_once_and_others_with_what_is_known_of_them(
     store: Store, tmp_path: Path
 ) -> None:
@@ -160,8 +170,7 @@ def test_the_same_weights_are_registered_once_and_others_with_what_is_known_of_t
     assert again.text() == "cnn"
     description = make_model(tmp_path, seed=1)
     config = make_params(model="cnn", split={"strategy": "random"})
-    with tracking.start("train", config, description) as run:
-        run.client.set_tag(run.run_id, "model_sha256", description["weights_sha256"])
+    run = tracked(config, description)
     write_lock(tmp_path)
     done = CliRunner().invoke(app, ["register", "--model", str(tmp_path)])
     wanted = "cnn on synthetic, split by artist, accuracy 75.0 % [50.0, 90.0] on 20 tracks"
@@ -181,11 +190,10 @@ def test_metrics_of_other_weights_are_not_a_versions_but_those_of_its_run_are(tm
     write_lock(tmp_path)
     description = make_model(tmp_path, seed=3)
     assert registry.register(tmp_path, name="other").text() == "cnn"
-    with tracking.start("train", make_params(split={"strategy": "random"}), description) as run:
-        run.client.set_tag(run.run_id, "model_sha256", description["weights_sha256"])
-        scores = {"accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75}
-        for key, value in {**scores, "num_tracks": 8, "leaky": 1}.items():
-            run.client.log_metric(run.run_id, f"test.{key}", value)
+    run = tracked(make_params(split={"strategy": "random"}), description)
+    scores = {"accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75}
+    for key, value in {**scores, "num_tracks": 8, "leaky": 1}.items():
+        run.client.log_metric(run.run_id, f"test.{key}", value)
     wanted = "cnn on synthetic, split by random, accuracy 50.0 % [25.0, 75.0] on 8 tracks, leaky"
     assert registry.register(tmp_path, name="another").text() == wanted
 

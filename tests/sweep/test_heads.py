@@ -72,7 +72,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     toy = make_toy(tmp_path_factory.mktemp("embedded"), num_grid_segments=2)
     section = make_params(model="vit", vit={"size": "tiny"}).architecture()
     body = models.with_frozen_body("vit", section, num_genres=3, inputs=toy.features.description)
-    made = embeddings.embed(toy.features, toy.split, body, fabric=devices.fabric("32-true"))
+    made = embeddings.embed(toy.features, toy.split, body, compute=devices.compute("32-true"))
     return Toy(features=made, split=toy.split)
 
 

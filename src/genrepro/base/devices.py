@@ -3,47 +3,86 @@
 An environment variable and no parameter: it is a property of the machine, not of the experiment.
 """
 
+import atexit
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from genrepro.base.errors import GenreproError
 from genrepro.exact import numerics
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
-def fabric(precision: str) -> Any:
-    """Lightning Fabric on one device, or on one for each process that `torchrun` has started.
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """What this process computes on, how exactly, and how many others share its work."""
+
+    device: "torch.device"
+    precision: str
+    """``32-true`` or ``bf16-mixed``: matrix products in bfloat16, weights and sums in float32."""
+    rank: int = 0
+    """Number of this process among those that `torchrun` has started."""
+    num_processes: int = 1
+
+    def autocast(self) -> AbstractContextManager:
+        """The precision of what is computed within."""
+        import torch
+
+        if self.precision == "32-true":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def share(self, model: "nn.Module") -> "nn.Module":
+        """``model``, which is on the device; its gradients become the mean over all processes."""
+        from torch import nn
+
+        if self.num_processes == 1:
+            return model
+        on_gpu = self.device.type == "cuda"
+        if on_gpu:  # statistics of whole batches, as in one process
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return nn.parallel.DistributedDataParallel(model, device_ids=[self.device] if on_gpu else None)
+
+    def sum(self, values: "torch.Tensor") -> "torch.Tensor":
+        """The sum of each process's values, in all of them."""
+        import torch
+
+        if self.num_processes > 1:
+            torch.distributed.all_reduce(values)
+        return values
+
+
+def compute(precision: str) -> Compute:
+    """The device of this process, one of those that `torchrun` has started where it has.
 
     Parameters
     ----------
     precision : str
-        Fabric's name for it: ``32-true``, ``bf16-mixed``. A pinned CPU has no bfloat16: it says so.
+        ``32-true`` or ``bf16-mixed``. A pinned CPU has no bfloat16: it says so.
     """
-    try:
-        lightning = import_module("lightning_fabric")
-    except ImportError:  # GPU images often hold the whole of lightning instead
-        lightning = import_module("lightning.fabric")
-    settings: dict[str, Any] = {"accelerator": _accelerator(), "precision": cast(Any, precision)}
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    if world == 1:
-        started = lightning.Fabric(devices=1, **settings)
-    else:
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        started = lightning.Fabric(strategy="ddp", devices=local, num_nodes=world // local, **settings)
-        started.launch()
-    if precision != "32-true" and started.device.type == "cpu" and numerics.pinned() and rank() == 0:
+    import torch
+
+    num_processes, own = int(os.environ.get("WORLD_SIZE", 1)), device()
+    if num_processes > 1 and own.type == "cuda":
+        own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(own)
+    if num_processes > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
+        atexit.register(torch.distributed.destroy_process_group)
+    if precision != "32-true" and own.type == "cpu" and numerics.pinned() and rank() == 0:
         print(  # five times slower for convolutions, twenty-five for dense layers
             f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, "
             "many times slower than 32-true; GENREPRO_NATIVE=1 lets it use its own, where it has one.",
             file=sys.stderr,
         )
-    return started
+    return Compute(device=own, precision=precision, rank=rank(), num_processes=num_processes)
 
 
 def rank() -> int:
@@ -52,7 +91,7 @@ def rank() -> int:
 
 
 def device() -> "torch.device":
-    """The same device for work that needs no Fabric."""
+    """The chosen device."""
     import torch
 
     name = _accelerator()

@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from genrepro.base.errors import GenreproError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS_PER_GROUP = (
     64  # a row group of 30 s log-mels is about 20 MB: small enough to stream, large enough to scan
@@ -43,11 +43,14 @@ def replacing(path: Path) -> Iterator[Path]:
     partial.replace(path)
 
 
-def write_parquet(path: Path, batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema) -> None:
+def write_parquet(path: Path, batches: "Iterable[pa.RecordBatch | pa.Table]", schema: "pa.Schema") -> None:
     """Stream ``batches`` into one Parquet file.
 
     Fixed row groups and compression, so equal tables are equal bytes.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with (
         replacing(path) as partial,
         pq.ParquetWriter(

@@ -197,7 +197,7 @@ class Train(Section):
     compile: bool
     """torch.compile the network."""
     precision: Literal["32-true", "bf16-mixed"]
-    """Lightning Fabric's name for the arithmetic."""
+    """bf16-mixed: matrix products in bfloat16, weights and sums in float32."""
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size", "lr"):

@@ -68,7 +68,7 @@ def clustered(
     ----------
     Kish 1965; Dean and Pagano, Journal of Survey Statistics and Methodology 2015 (Wilson at the effective n).
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # Student's quantiles; scipy.stats takes half a second to import
 
     size, hits = _sums(group, np.ones(len(correct)), correct)
     num_groups, num_tracks = len(size), size.sum()
@@ -77,7 +77,7 @@ def clustered(
     share = hits.sum() / num_tracks
     worst = (size**2).sum() / num_tracks  # the design effect where each group is all right or all wrong
     effective = num_tracks / (1 + (worst - 1) * _correlation(size, hits))
-    low, high = _wilson(share, effective, t.ppf((1 + confidence) / 2, num_groups - 1))
+    low, high = _wilson(share, effective, float(stdtrit(num_groups - 1, (1 + confidence) / 2)))
     return rounded(max(0.0, low)), rounded(min(1.0, high))
 
 
@@ -99,7 +99,7 @@ def difference(change: np.ndarray, group: np.ndarray, *, confidence: float = CON
     ----------
     Fisher 1935, section 21 (the test); Ernst, Statistical Science 2004 (its interval).
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri  # the normal distribution's quantiles
 
     size, moved = _sums(group, np.ones(len(change)), change)
     value = moved.sum() / size.sum()
@@ -124,7 +124,7 @@ def difference(change: np.ndarray, group: np.ndarray, *, confidence: float = CON
 
     low, high = sorted((bound(-1), bound(1)))
     spread = math.sqrt(((moved - size * value) ** 2).sum()) / size.sum()
-    reach = float(norm.ppf((1 + confidence) / 2) + norm.ppf(POWER))
+    reach = float(ndtri((1 + confidence) / 2) + ndtri(POWER))
     return Difference(
         # Sums of thirds do not always cancel to nothing; a bound at zero must be zero.
         value=round(float(value), 12),
@@ -146,9 +146,9 @@ def wilson(num_correct: int, num_tracks: int, *, confidence: float = CONFIDENCE)
 
     For published figures that name no artists; too narrow where groups matter.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri  # the normal distribution's quantiles
 
-    low, high = _wilson(num_correct / num_tracks, num_tracks, float(norm.ppf((1 + confidence) / 2)))
+    low, high = _wilson(num_correct / num_tracks, num_tracks, float(ndtri((1 + confidence) / 2)))
     return rounded(max(0.0, low)), rounded(min(1.0, high))
 
 

@@ -8,7 +8,7 @@ is a random one of the grid's, SpecAugment, stretch and shift do nothing, and mi
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,14 @@ from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.segments import Spans, cut, spans
 
 if TYPE_CHECKING:
+    from genrepro.base.devices import Compute
     from genrepro.models.shared.body import BodyAndHead
 
 ROLES = ("grid", "vote")
 BATCH_SIZE = 16  # segments; larger ones gain nothing on a CPU, and fit no better into its caches
 
 
-def embed(packed: Features, split: pd.DataFrame, model: "BodyAndHead", *, fabric: Any) -> Features:
+def embed(packed: Features, split: pd.DataFrame, model: "BodyAndHead", *, compute: "Compute") -> Features:
     """Embeddings of all fixed segments, in place of their spectrograms.
 
     Parameters
@@ -35,8 +36,7 @@ def embed(packed: Features, split: pd.DataFrame, model: "BodyAndHead", *, fabric
         split.csv.
     model : BodyAndHead
         Its body is frozen and has its final weights.
-    fabric : lightning_fabric.Fabric
-        Device and precision.
+    compute : devices.Compute
 
     Returns
     -------
@@ -63,20 +63,20 @@ def embed(packed: Features, split: pd.DataFrame, model: "BodyAndHead", *, fabric
     }
     return replace(
         packed,
-        frames=run(packed.frames, distinct, model, fabric=fabric),
+        frames=run(packed.frames, distinct, model, compute=compute),
         index=index.sort_values(order, ignore_index=True),
         description=description,
     )
 
 
-def run(frames: np.ndarray, distinct: Spans, model: "BodyAndHead", *, fabric: Any) -> np.ndarray:
+def run(frames: np.ndarray, distinct: Spans, model: "BodyAndHead", *, compute: "Compute") -> np.ndarray:
     """The body on every span as it is [shape=(num_spans, embedding_size), dtype=float32]."""
     import torch
 
     from genrepro.exact import dense
     from genrepro.models.shared.batches import Cutter, FixedSegments
 
-    device = fabric.device
+    device = compute.device
     model = model.to(device).eval()
     segments = FixedSegments(Cutter(frames, device=device), distinct, batch_size=BATCH_SIZE)
     embedded = np.empty((len(distinct.track), model.embedding_size), np.float32)
@@ -87,7 +87,7 @@ def run(frames: np.ndarray, distinct: Spans, model: "BodyAndHead", *, fabric: An
         tqdm(total=len(embedded), desc="embed", disable=None) as progress,
     ):
         for batch in segments:
-            with fabric.autocast():
+            with compute.autocast():
                 values = model.embed(batch)
             embedded[segments.span[done : done + len(batch)]] = values.float().cpu().numpy()
             done += len(batch)

@@ -124,10 +124,7 @@ def caption(figure: "Figure", text: str) -> None:
 
 
 def save(figure: "Figure", path: Path, *, dpi: int = 80) -> None:
-    """Write a PNG whose bytes depend on the figure alone, its texts as they are, and close the figure."""
-    import matplotlib.pyplot as plt
-
+    """Write a PNG whose bytes depend on the figure alone, its texts as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lettering.literal(figure)
     figure.savefig(path, dpi=dpi, metadata={"Software": None})
-    plt.close(figure)

@@ -1,19 +1,23 @@
-"""One training and its test as pictures: learning curves and the confusion matrix."""
+"""One training and its test as pictures: learning curves and the confusion matrix.
 
-from collections.abc import Sequence
+Tables come as columns by name; pandas, which has them so too, is not needed here.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
 from genrepro.base import lettering
 from genrepro.figures.plotting import save
 
 
-def learning_curves(curves: pd.DataFrame, *, best_epoch: int, path: Path) -> None:
+def learning_curves(curves: Mapping[str, Sequence[float]], *, best_epoch: int, path: Path) -> None:
     """Loss and accuracy by epoch, training beside validation, the kept epoch marked."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, 2)
     for axis, quantity in zip(axes, ("loss", "accuracy"), strict=True):
         for side in ("train", "validation"):
             axis.plot(curves["epoch"], curves[f"{side}_{quantity}"], label=side)
@@ -24,21 +28,22 @@ def learning_curves(curves: pd.DataFrame, *, best_epoch: int, path: Path) -> Non
     save(figure, path)
 
 
-def confusion_matrix(predictions: pd.DataFrame, *, genres: Sequence[str], path: Path) -> None:
+def confusion_matrix(predictions: Mapping[str, Sequence[str]], *, genres: Sequence[str], path: Path) -> None:
     """Counts of true against predicted genre over the test tracks."""
-    import matplotlib.pyplot as plt
-    from sklearn.metrics import ConfusionMatrixDisplay
+    from matplotlib.figure import Figure
 
-    figure, axis = plt.subplots(figsize=(7, 6.4), layout="constrained")
-    ConfusionMatrixDisplay.from_predictions(
-        predictions["genre"],
-        predictions["predicted"],
-        labels=list(genres),
-        display_labels=[lettering.drawable(genre) for genre in genres],
-        ax=axis,
-        xticks_rotation="vertical",
-        colorbar=False,
-        cmap="magma",
-    )
-    axis.set_title(f"{len(predictions)} test tracks")
+    place = {genre: number for number, genre in enumerate(genres)}
+    true, predicted = ([place[genre] for genre in predictions[key]] for key in ("genre", "predicted"))
+    counts = np.zeros((len(genres), len(genres)), dtype=int)
+    np.add.at(counts, (true, predicted), 1)
+    figure = Figure(figsize=(7, 6.4), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(counts, cmap="magma")
+    for (row, column), count in np.ndenumerate(counts):
+        bright = count > counts.max() / 2
+        axis.text(column, row, str(count), ha="center", va="center", color="black" if bright else "white")
+    names = [lettering.drawable(genre) for genre in genres]
+    axis.set_xticks(range(len(genres)), names, rotation="vertical")
+    axis.set_yticks(range(len(genres)), names)
+    axis.set(xlabel="predicted genre", ylabel="true genre", title=f"{len(true)} test tracks")
     save(figure, path)

@@ -148,7 +148,7 @@ class _Picture(nn.Module):
         self.register_buffer("spread", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, segments: torch.Tensor) -> torch.Tensor:
-        # Fabric hands bfloat16 over in mixed precision: a picture's 256 levels need more.
+        # A picture's 256 levels need more digits than bfloat16 has.
         levels = ((segments.float() * self.std + self.mean) / self.top_db + 1).clamp(0, 1).flip(2)
         if self.map is None:
             colours = levels.expand(-1, 3, -1, -1)

@@ -244,8 +244,8 @@ def _stacked(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Tabl
     from genrepro.sweep import stack
 
     features, config, params = task.features, task.config, task.config.train
-    fabric = devices.fabric(params.precision)
-    cutter = batches.Cutter(features.frames, device=fabric.device, embedded=True)
+    compute = devices.compute(params.precision)
+    cutter = batches.Cutter(features.frames, device=compute.device, embedded=True)
     validation, test = (
         batches.of_vote(features, task.split, cutter, side=side) for side in ("validation", "test")
     )
@@ -257,7 +257,7 @@ def _stacked(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Tabl
             head = models.build_head(
                 config.model, task.description[config.model], num_genres=len(features.genres)
             )
-            size = size or stack.fitting(head, device=fabric.device)
+            size = size or stack.fitting(head, device=compute.device)
             chunk, of_seed = of_seed[:size], of_seed[size:]
             rng = generator(seed, "train.batches")
             steps = list(
@@ -273,13 +273,13 @@ def _stacked(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Tabl
                     voting=task.description["segments"]["voting"],
                     num_genres=len(features.genres),
                     params=params,
-                    fabric=fabric,
+                    compute=compute,
                     rng=rng,
                 )
             )
             for number, cell in enumerate(chunk):
                 yield cell, _rows_of(cell, number, steps)
-            if fabric.device.type == "cuda":
+            if compute.device.type == "cuda":
                 torch.cuda.empty_cache()  # the next chunk asks how much is free
 
 

@@ -7,13 +7,13 @@ weight decay of its own: where `fit.fit` multiplies matrices, this multiplies st
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from genrepro.base.devices import Compute
 from genrepro.base.params import Train
 from genrepro.models.shared.batches import FixedSegments, TrainingSegments
 from genrepro.models.shared.voting import vote
@@ -51,7 +51,7 @@ def fit(
     voting: str,
     num_genres: int,
     params: Train,
-    fabric: Any,
+    compute: Compute,
     rng: np.random.Generator,
 ) -> Iterator[Step]:
     """Train a copy of ``head`` for each pair of ``lr`` and ``weight_decay``; gives each epoch as it ends.
@@ -69,13 +69,12 @@ def fit(
         See `voting.vote`.
     num_genres : int
     params : Train
-    fabric : lightning_fabric.Fabric
-        Device and precision.
+    compute : devices.Compute
     rng : np.random.Generator
         The one that ``training_segments`` draws from.
     """
     assert not list(head.buffers()), "a head with batch statistics would mix up its copies"
-    head = head.to(fabric.device)  # the stack is cloned from it, onto the same device
+    head = head.to(compute.device)  # the stack is cloned from it, onto the same device
     stack = _Stack(head, lr=lr, weight_decay=weight_decay, params=params)
     rate = optimizer.schedule(params, num_steps=params.epochs * len(training_segments))
     # Dropout draws one mask for all heads: the one that the single experiment draws.
@@ -95,7 +94,7 @@ def fit(
 
     def scores(weights: dict, segments: FixedSegments) -> list[tuple[float, float]]:
         head.eval()
-        with torch.no_grad(), fabric.autocast():
+        with torch.no_grad(), compute.autocast():
             parts = [forward(weights, batch).double().softmax(-1).cpu() for batch in segments]
         probabilities = torch.cat(parts, dim=1).numpy()
         return [
@@ -109,7 +108,7 @@ def fit(
         losses, accuracies, sizes = [], [], []
         for segments, labels in training_segments:
             segments, targets = mixup(segments, labels, params=params, num_genres=num_genres, rng=rng)
-            with fabric.autocast():
+            with compute.autocast():
                 grads, (loss, logits) = gradients(stack.weights, segments, targets)
             stack.step(grads, rate(step))
             step += 1

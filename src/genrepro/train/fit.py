@@ -85,8 +85,8 @@ def run(
     dict
         ``num_parameters`` and ``num_trainable_parameters``.
     """
-    fabric = devices.fabric(config.train.precision)
-    resume = None if unfinished is None else _resume(unfinished, config, description, fabric)
+    compute = devices.compute(config.train.precision)
+    resume = None if unfinished is None else _resume(unfinished, config, description, compute)
     num_genres = len(features.genres)
     if features.embedded:
         model = models.build_head(config.model, description[config.model], num_genres=num_genres)
@@ -95,19 +95,19 @@ def run(
             config.model, description[config.model], num_genres=num_genres, inputs=description
         )
         models.load_weights(model)
-    cutter = batches.Cutter(features.frames, device=fabric.device, embedded=features.embedded)
+    cutter = batches.Cutter(features.frames, device=compute.device, embedded=features.embedded)
     rng = generator(config.seed, "train.batches")
     params = config.train
     if description["segments"]["representation"] == "mfcc":
         params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are not bands
     with (
         # A compiler arranges products by itself.
-        nullcontext() if params.compile else dense.arithmetic(fabric.device, embedded=features.embedded),
+        nullcontext() if params.compile else dense.arithmetic(compute.device, embedded=features.embedded),
         tqdm(
             total=params.epochs,
             desc="train",
             unit=" epochs",
-            disable=True if fabric.global_rank or watch else None,
+            disable=True if compute.rank or watch else None,
         ) as progress,
     ):
 
@@ -125,13 +125,13 @@ def run(
             voting=description["segments"]["voting"],
             num_genres=num_genres,
             params=params,
-            fabric=fabric,
+            compute=compute,
             rng=rng,
             on_epoch=advance,
             resume=resume,
             watch=watch,
         )
-    if resume is not None and fabric.global_rank == 0:
+    if resume is not None and compute.rank == 0:
         resume.done()
     parameters = list(model.parameters())
     body = features.description["body"]["num_parameters"] if features.embedded else 0
@@ -149,7 +149,7 @@ def fit(
     voting: str,
     num_genres: int,
     params: Train,
-    fabric: Any,
+    compute: devices.Compute,
     rng: np.random.Generator,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resume: Resume | None = None,
@@ -161,7 +161,7 @@ def fit(
     ----------
     model : nn.Module
         Segments (or embeddings) to logits; in training perhaps to those of several networks
-        [shape=(batch, num_networks, num_genres)]. Moved to the fabric's device.
+        [shape=(batch, num_networks, num_genres)]. Moved to the device.
     training : TrainingSegments
     voters : FixedSegments
         The validation segments.
@@ -169,8 +169,7 @@ def fit(
         How they vote; see `voting.vote`.
     num_genres : int
     params : Train
-    fabric : lightning_fabric.Fabric
-        Devices and precision.
+    compute : devices.Compute
     rng : np.random.Generator
         The one that ``training`` draws from; also augments. Weights and dropout draw from torch's own.
     on_epoch : callable
@@ -188,12 +187,14 @@ def fit(
     GenreproError
         If batches are too small for the processes or for the model's batch norm.
     """
-    rank, world = fabric.global_rank, fabric.world_size
+    rank, world = compute.rank, compute.num_processes
     require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
     model.to(memory_format=torch.channels_last)  # a third faster on a CPU, tensor cores on a GPU
-    if world > 1 and fabric.device.type == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    network, optimizer = fabric.setup(torch.compile(model) if params.compile else model, adamw(model, params))
+    model.to(compute.device)
+    optimizer = adamw(model, params)
+    network: Any = compute.share(model)
+    if params.compile:
+        network = torch.compile(network)
     if world > 1:
         torch.manual_seed(torch.initial_seed() + rank)  # each process drops other units out
     average = Average(model, decay=params.ema)
@@ -205,7 +206,7 @@ def fit(
         on_epoch(epoch)
     while len(progress.curves) < params.epochs and not progress.stalled(params.patience):
         network.train()
-        loss_sum, num_correct, num_seen = (torch.zeros((), device=fabric.device) for _ in range(3))
+        loss_sum, num_correct, num_seen = (torch.zeros((), device=compute.device) for _ in range(3))
         step = len(progress.curves) * len(training)
         losses, accuracies = [], []
         for segments, labels in training:
@@ -219,11 +220,13 @@ def fit(
             if segments.ndim == 4:
                 segments = segments.contiguous(memory_format=torch.channels_last)
             set_rate(optimizer, rate(step))
-            logits = network(segments)
+            with compute.autocast():
+                logits = network(segments)
+            logits = logits.float()
             loss = _loss(logits, targets, params.label_smoothing)
-            fabric.backward(share * loss)
+            (share * loss).backward()
             if params.clip_norm:
-                fabric.clip_gradients(network, optimizer, max_norm=params.clip_norm, error_if_nonfinite=False)
+                nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             average.update()
@@ -236,8 +239,8 @@ def fit(
             if watch is not None:
                 losses.append(loss.detach())
                 accuracies.append(correct / len(labels))
-        sums = fabric.all_reduce(torch.stack([loss_sum, num_correct, num_seen]), reduce_op="sum").tolist()
-        probabilities = vote(segment_probabilities(average.model, voters, fabric), voters.track, how=voting)
+        sums = compute.sum(torch.stack([loss_sum, num_correct, num_seen])).tolist()
+        probabilities = vote(segment_probabilities(average.model, voters, compute), voters.track, how=voting)
         validation_loss, validation_accuracy = track_scores(probabilities, voters)
         epoch = Epoch(
             epoch=len(progress.curves) + 1,
@@ -273,13 +276,13 @@ def _verdict(logits: torch.Tensor) -> torch.Tensor:
     return logits if logits.ndim == 2 else logits.mean(dim=1)
 
 
-def _resume(path: Path, config: Params, description: dict[str, Any], fabric: Any) -> Resume:
+def _resume(path: Path, config: Params, description: dict[str, Any], compute: devices.Compute) -> Resume:
     identity = {
         **description,
         "seed": config.seed,
         "train": config.section("train"),
-        "device": fabric.device.type,
-        "processes": fabric.world_size,
+        "device": compute.device.type,
+        "processes": compute.num_processes,
     }
     return Resume(path, identity)
 

@@ -5,6 +5,7 @@ AdamW: Loshchilov and Hutter, ICLR 2019. One cycle: Smith and Topin 2018, with t
 BEiT (Bao et al., ICLR 2022).
 """
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -15,6 +16,19 @@ from genrepro.base.params import Train
 
 # OneCycleLR's defaults: the rate begins at a 25th of its peak and ends at a 10 000th of that.
 _FIRST, _LAST = 1 / 25, 1 / 25e4
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's own, less its decorators for torch.compile, which import the compiler when they are called.
+
+    That took longer than an epoch of the default training. The optimiser itself is not compiled here.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 def adamw(model: nn.Module, params: Train) -> torch.optim.Optimizer:
@@ -33,7 +47,7 @@ def adamw(model: nn.Module, params: Train) -> torch.optim.Optimizer:
             if chosen:
                 groups.append({"params": chosen, "lr": lr, "peak_lr": lr, "weight_decay": weight_decay})
     # The fused kernel takes its own square roots; the others ask MKL, whose last bit differs between vendors.
-    return torch.optim.AdamW(groups, lr=params.lr, fused=True)
+    return AdamW(groups, lr=params.lr, fused=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

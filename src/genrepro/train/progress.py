@@ -114,7 +114,7 @@ class Progress:
             moments.setdefault(int(number), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         # The fused kernel walks through memory: moments lie in it as their parameters do, channels last.
-        for parameter, of_it in getattr(self.optimizer, "optimizer", self.optimizer).state.items():
+        for parameter, of_it in self.optimizer.state.items():
             for key, value in of_it.items():
                 if value.shape == parameter.shape:
                     of_it[key] = torch.empty_like(parameter).copy_(value)

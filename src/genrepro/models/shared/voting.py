@@ -1,18 +1,20 @@
 """From a model to tracks: probabilities of segments, and the vote of a track's segments."""
 
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from genrepro.base.devices import Compute
 from genrepro.exact import dense
 from genrepro.models.shared.batches import FixedSegments
 
 
 @torch.no_grad()
-def segment_probabilities(model: nn.Module, segments: FixedSegments, fabric: Any = None) -> np.ndarray:
+def segment_probabilities(
+    model: nn.Module, segments: FixedSegments, compute: Compute | None = None
+) -> np.ndarray:
     """Softmax of every segment, in float64.
 
     Parameters
@@ -20,7 +22,7 @@ def segment_probabilities(model: nn.Module, segments: FixedSegments, fabric: Any
     model : nn.Module
         On the segments' device; left in evaluation mode.
     segments : FixedSegments
-    fabric : lightning_fabric.Fabric, optional
+    compute : devices.Compute, optional
         Its precision is used.
 
     Returns
@@ -32,7 +34,7 @@ def segment_probabilities(model: nn.Module, segments: FixedSegments, fabric: Any
     cutter = segments.cutter
     with (
         dense.arithmetic(cutter.device, embedded=cutter.embedded),
-        nullcontext() if fabric is None else fabric.autocast(),
+        nullcontext() if compute is None else compute.autocast(),
     ):
         for batch in segments:
             parts.append(model(batch).double().softmax(dim=1).cpu().numpy())

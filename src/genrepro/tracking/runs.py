@@ -1,0 +1,233 @@
+"""What one MLflow run holds: training opens it, the evaluation of the same model completes it.
+
+A run is found again by the hash of its model's weights. Whatever goes wrong here ends tracking with a warning
+and never the work that is tracked.
+"""
+
+import csv
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import sha256
+from genrepro.tracking import connection
+
+if TYPE_CHECKING:
+    from genrepro.base.params import Params
+
+
+_OURS = ("MLFLOW_", "DVC_")
+
+
+class Run:
+    """An MLflow run, or nothing once tracking has failed."""
+
+    def __init__(self) -> None:
+        self.client: Any = None
+        self.run_id: str | None = None
+        self.warning: str | None = None
+
+    def prepare(self) -> None:
+        """Import what the other methods use, before there is anything to record."""
+
+        def load() -> None:
+            import matplotlib.figure  # noqa: F401
+            import mlflow.store.db.utils  # noqa: F401
+
+        self._attempt(load, always=True)
+
+    def create(self, stage: str, opening: dict[str, Any]) -> None:
+        """Begin a run of ``stage``; ``opening`` as `opening` makes it."""
+        _set(opening["environment"])
+        self._attempt(lambda: self._create(stage, opening), always=True)
+
+    def find(self, stage: str, opening: dict[str, Any]) -> None:
+        """Go on with the newest run of ``stage`` that made the weights of ``opening``.
+
+        Without one, an evaluation begins a run of its own.
+        """
+        _set(opening["environment"])
+
+        def find() -> None:
+            client, experiment_id = connection.client()
+            weights = opening["weights_sha256"]
+            found = client.search_runs(
+                [experiment_id],
+                filter_string=f"tags.model_sha256 = '{weights}' and tags.stage = '{stage}'",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+            if found:
+                self.client, self.run_id = client, found[0].info.run_id
+            elif stage == "train":
+                self._create("evaluate", opening)
+                client.set_tag(self.run_id, "model_sha256", weights)
+            else:
+                raise GenreproError(f"no run of this {stage} is in the store.")
+
+        self._attempt(find, always=True)
+
+    def log_epoch(self, values: dict[str, float], *, milliseconds: int) -> None:
+        """One epoch's losses and accuracies, as a step of their curves, and when it ended."""
+
+        def log() -> None:
+            from mlflow.entities import Metric
+
+            step = int(values["epoch"])
+            metrics = [
+                Metric(key, value, milliseconds, step) for key, value in values.items() if key != "epoch"
+            ]
+            self.client.log_batch(self.run_id, metrics=metrics)
+
+        self._attempt(log)
+
+    def log_training(self, metrics: dict[str, float], *, seconds: float) -> None:
+        """What the train stage wrote (metrics, model, learning curves) and how long the fit took, in s."""
+        from genrepro.figures import training as figures
+
+        def log() -> None:
+            curves = Path("metrics", "curves.csv")
+            with tempfile.TemporaryDirectory() as folder:
+                picture = Path(folder, "learning_curves.png")
+                epochs = {key: list(map(float, values)) for key, values in _columns(curves).items()}
+                figures.learning_curves(epochs, best_epoch=int(metrics["best_epoch"]), path=picture)
+                self.client.log_artifact(self.run_id, str(picture), "figures")
+            for path in (Path("models", "model.safetensors"), Path("models", "model.json")):
+                self.client.log_artifact(self.run_id, str(path), "model")
+            self.client.log_artifact(self.run_id, str(curves), "metrics")
+            weights = sha256(Path("models", "model.safetensors"))
+            values = {f"best.{key}": value for key, value in metrics.items()} | {"fit_seconds": seconds}
+            self._log_batch(values, {"model_sha256": weights})
+
+        self._attempt(log)
+
+    def log_test(self, metrics: dict[str, float], *, genres: list[str]) -> None:
+        """What the evaluate stage wrote: its metrics, tables and the confusion matrix."""
+        from genrepro.figures import training as figures
+
+        def log() -> None:
+            predictions = Path("metrics", "predictions.csv")
+            with tempfile.TemporaryDirectory() as folder:
+                picture = Path(folder, "confusion_matrix.png")
+                figures.confusion_matrix(_columns(predictions), genres=genres, path=picture)
+                self.client.log_artifact(self.run_id, str(picture), "figures")
+            for path in (predictions, Path("metrics", "per_genre.csv"), Path("metrics", "test.json")):
+                self.client.log_artifact(self.run_id, str(path), "metrics")
+            self._log_batch({f"test.{key}": value for key, value in metrics.items()}, {"stage": "evaluate"})
+
+        self._attempt(log)
+
+    def log_sweep(self, summary: dict[str, Any], *, model: str) -> None:
+        """What the sweep stage wrote: winners as metrics, and tables.
+
+        A sweep is one run: hundreds of runs of a second each would bury all others.
+        """
+
+        def log() -> None:
+            for path in (Path("metrics", "sweep.json"), *sorted(Path("metrics", "sweep").glob("c*.*"))):
+                self.client.log_artifact(self.run_id, str(path), "metrics")
+            values = {
+                f"{key}.{name}" if isinstance(value, dict) else key: float(number)
+                for key, value in summary.items()
+                for name, number in (value.items() if isinstance(value, dict) else [("", value)])
+            }
+            self._log_batch(values, {"model_sha256": sha256(Path(model, "model.safetensors"))})
+
+        self._attempt(log)
+
+    def log_sweep_figures(self, folder: str) -> None:
+        """Its pictures and the tables that DVC's plots draw."""
+
+        def log() -> None:
+            self.client.log_artifacts(self.run_id, str(Path(folder, "figures")), "figures")
+            for path in sorted(Path(folder).glob("by_*.csv")):
+                self.client.log_artifact(self.run_id, str(path), "metrics")
+
+        self._attempt(log)
+
+    def close(self, status: str) -> None:
+        """Mark the run FINISHED or FAILED."""
+        self._attempt(lambda: self.client.set_terminated(self.run_id, status=status))
+
+    def _create(self, stage: str, opening: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        client, experiment_id = connection.client()
+        experiment = os.environ.get("DVC_EXP_NAME", "")
+        tags = {
+            "stage": stage,
+            "dvc_experiment": experiment or "workspace",
+            **opening["data"],  # the hashes of what it was trained on
+        }
+        run = client.create_run(
+            experiment_id,
+            start_time=opening["milliseconds"],
+            run_name=experiment or opening["name"],
+            tags=tags,
+        )
+        params = [Param(key, value) for key, value in opening["params"].items()]
+        client.log_batch(run.info.run_id, params=params)
+        self.client, self.run_id = client, run.info.run_id
+
+    def _log_batch(self, metrics: dict[str, float], tags: dict[str, str]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+
+    def _attempt(self, action: Callable[[], object], *, always: bool = False) -> None:
+        if self.client is None and not always:
+            return
+        try:
+            action()
+        except Exception as error:  # whatever it is, the work that is tracked goes on
+            self.client = None
+            self.warning = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def opening(config: "Params | None", description: dict[str, Any]) -> dict[str, Any]:
+    """What a run begins with, as plain values: parameters, hashes of the data and, where known, the weights.
+
+    Parameters
+    ----------
+    config : Params, optional
+        None where no run would begin.
+    description : dict
+        model.json.
+    """
+    sections = {} if config is None else asdict(config)
+    return {
+        # A recorder that has waited was started by another stage.
+        "environment": {key: value for key, value in os.environ.items() if key.startswith(_OURS)},
+        "milliseconds": int(time.time() * 1000),
+        "name": "" if config is None else f"{config.dataset}-{config.model}-{config.split.strategy}",
+        "params": {
+            f"{section}.{key}" if isinstance(values, dict) else section: str(value)
+            for section, values in sections.items()
+            for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+        },
+        "data": description["data"],
+        "weights_sha256": description.get("weights_sha256"),
+    }
+
+
+def _set(environment: dict[str, str]) -> None:
+    for key in [key for key in os.environ if key.startswith(_OURS)]:
+        del os.environ[key]
+    os.environ.update(environment)
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    """A CSV file by column, as text; the recorder has no other need of pandas."""
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return {key: [row[number] for row in rows] for number, key in enumerate(header)}
