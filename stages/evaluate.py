@@ -1,7 +1,9 @@
-"""Stage evaluate: the answer, with its uncertainty.
+"""Stage evaluate: score the trained model on the test tracks, with confidence intervals.
 
-python -m stages.evaluate        params: evaluate
-    -> metrics/test.json, metrics/per_genre.csv, metrics/predictions.csv
+    python -m stages.evaluate        params: dataset, evaluate
+        -> metrics/test.json, metrics/per_genre.csv, metrics/predictions.csv
+
+The metrics are also added to the MLflow run of the training.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""One MLflow run for one experiment: training opens it, the evaluation of the same model completes it.
+"""Track experiments in MLflow, one run each: training opens it, the evaluation of its model completes it.
 
-The store is ``$MLFLOW_TRACKING_URI``, or SQLite at the repository's root: queued experiments run in temporary
-clones, and ``DVC_ROOT`` is the real one. A run is found again by the hash of its model's weights. Whatever
-goes wrong here ends tracking with a one-line warning and never the work that is tracked.
+The store is ``$MLFLOW_TRACKING_URI``, or SQLite at the repository's root. Queued experiments run in temporary
+clones, where ``DVC_ROOT`` names that root. Evaluation finds the run by the hash of the model's weights. An
+error here ends the tracking with a one-line warning. It never ends the stage that is tracked.
 """
 
 import logging
@@ -22,21 +22,21 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.params import Params
 
-_PATIENCE = {  # without these an unreachable server holds a finished training for minutes
+_PATIENCE = {  # with MLflow's defaults, an unreachable server delays the stage by minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 
 
 class Run:
-    """An MLflow run, or nothing once tracking has failed."""
+    """An MLflow run. Once tracking has failed, its methods do nothing."""
 
     def __init__(self) -> None:
         self.client: Any = None
         self.run_id: str | None = None
 
     def log_epoch(self, values: dict[str, float]) -> None:
-        """One epoch's losses and accuracies, as a step of their curves."""
+        """Log the losses and accuracies of one epoch, as one step."""
 
         def log() -> None:
             from mlflow.entities import Metric
@@ -49,7 +49,7 @@ class Run:
         self._attempt(log)
 
     def log_training(self, metrics: dict[str, float], *, seconds: float) -> None:
-        """What the train stage wrote (metrics, model, learning curves) and how long the fit took, in s."""
+        """Log what the train stage wrote (metrics, model, learning curves) and how long the fit took [s]."""
         from genrepro.figures import training as figures
 
         def log() -> None:
@@ -70,7 +70,7 @@ class Run:
         self._attempt(log)
 
     def log_test(self, metrics: dict[str, float], *, genres: list[str]) -> None:
-        """What the evaluate stage wrote: its metrics, tables and the confusion matrix."""
+        """Log what the evaluate stage wrote: metrics, tables and the confusion matrix."""
         from genrepro.figures import training as figures
 
         def log() -> None:
@@ -86,9 +86,9 @@ class Run:
         self._attempt(log)
 
     def log_sweep(self, summary: dict[str, Any], *, model: Path) -> None:
-        """What the sweep stage wrote: winners as metrics, and tables.
+        """Log what the sweep stage wrote: tables, and the winners as metrics.
 
-        A sweep is one run: hundreds of runs of a second each would bury all others.
+        A sweep is one run. Hundreds of runs of a second each would hide all others.
         """
 
         def log() -> None:
@@ -104,7 +104,7 @@ class Run:
         self._attempt(log)
 
     def log_sweep_figures(self, folder: Path) -> None:
-        """Its pictures and the tables that DVC's plots draw."""
+        """Log the sweep's pictures and the tables that DVC plots."""
 
         def log() -> None:
             self.client.log_artifacts(self.run_id, str(folder / "figures"), "figures")
@@ -114,7 +114,7 @@ class Run:
         self._attempt(log)
 
     def open(self, make: Callable[[], tuple[Any, str]]) -> None:
-        """Begin or find the run: ``make`` gives a client and the run's id."""
+        """Begin or find the run. ``make`` returns a client and the run's id."""
 
         def begin() -> None:
             self.client, self.run_id = make()
@@ -140,7 +140,7 @@ class Run:
             return
         try:
             action()
-        except Exception as error:  # whatever it is, the work that is tracked goes on
+        except Exception as error:  # tracking must never stop the stage
             self.client = None
             reason = " ".join(str(error).split())[:200]
             print(
@@ -151,7 +151,7 @@ class Run:
 
 @contextmanager
 def start(stage: str, config: Params, description: dict[str, Any]) -> Iterator[Run]:
-    """An MLflow run around a training: FINISHED when the block succeeds, FAILED when it does not."""
+    """Open an MLflow run for a block: FINISHED if the block succeeds, FAILED if it raises."""
     run = Run()
     run.open(lambda: _create(stage, config, description))
     try:
@@ -163,10 +163,7 @@ def start(stage: str, config: Params, description: dict[str, Any]) -> Iterator[R
 
 
 def log_evaluation(config: Params, description: dict[str, Any], metrics: dict[str, float]) -> None:
-    """Add test metrics to the run that trained this model.
-
-    Or to a new run if none did or it has some already.
-    """
+    """Add test metrics to the newest run that trained this model, or to a new run if there is none."""
     run = Run()
 
     def find() -> tuple[Any, str]:
@@ -200,24 +197,24 @@ def log_sweep_figures(folder: Path, description: dict[str, Any]) -> None:
 
 
 def root() -> Path:
-    """The user's repository, also from within a queued experiment's temporary clone."""
+    """The user's repository, also for a queued experiment in its temporary clone."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
 def store() -> str:
-    """Address of the MLflow store."""
+    """The address of the MLflow store."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
 
 
 def store_name() -> str:
-    """The store in a sentence; an address may hold a password."""
+    """The store's name for a message. The address may contain a password, so it is not shown."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return "the MLflow store that MLFLOW_TRACKING_URI names"
     return f"the MLflow store {root() / 'mlflow.db'}"
 
 
 def connect() -> tuple[Any, str]:
-    """An MLflow client and the id of the experiment ``genrepro``, for commands that are nothing without them.
+    """An MLflow client and the id of the experiment ``genrepro``, for commands that need them.
 
     Raises
     ------
@@ -239,24 +236,24 @@ def _client() -> tuple[Any, str]:
     from mlflow import MlflowClient
     from mlflow.store.db import utils as databases
 
-    databases.MAX_RETRY_COUNT = 1  # ten attempts at a database that cannot be opened last 102 s
+    databases.MAX_RETRY_COUNT = 1  # the default of ten attempts takes 102 s if the database cannot be opened
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # a new store is no news
+        logging.getLogger(name).setLevel(logging.WARNING)  # do not report each step of creating a store
     named = bool(os.environ.get("MLFLOW_TRACKING_URI"))
-    # Two queued experiments must not both create the database, which the client does, or the experiment.
+    # Two queued experiments must not both create the database (the client does) or the experiment.
     with FileLock(root() / "mlflow.db.lock", timeout=60):
         client = MlflowClient(store())
         experiment = client.get_experiment_by_name("genrepro")
         if experiment is not None:
             return client, experiment.experiment_id
         location = None if named else (root() / "mlartifacts").as_uri()
-        # Without it MLflow's page opens on what it offers for language models, and not on runs.
+        # Without this tag, MLflow's page opens on its tools for language models, not on the runs.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return client, client.create_experiment("genrepro", artifact_location=location, tags=tags)
 
 
 def _newest(client: Any, experiment_id: str, weights: str, *, stage: str) -> str | None:
-    """The newest run of a stage that made these weights."""
+    """Id of the newest run of a stage that made these weights."""
     found = client.search_runs(
         [experiment_id],
         filter_string=f"tags.model_sha256 = '{weights}' and tags.stage = '{stage}'",
@@ -274,7 +271,7 @@ def _create(stage: str, config: Params, description: dict[str, Any]) -> tuple[An
     tags = {
         "stage": stage,
         "dvc_experiment": experiment or "workspace",
-        **description["data"],  # the hashes of what it was trained on
+        **description["data"],  # the hashes of the data that trained it
     }
     run = client.create_run(
         experiment_id,

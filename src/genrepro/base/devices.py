@@ -1,6 +1,6 @@
-"""The device that training and evaluation run on: ``GENREPRO_ACCELERATOR``, or the best that there is.
+"""Choose the device for training and evaluation: ``GENREPRO_ACCELERATOR``, or the best one available.
 
-An environment variable and no parameter: it is a property of the machine, not of the experiment.
+It is an environment variable because it describes the machine. Parameters describe the experiment.
 """
 
 import os
@@ -18,16 +18,16 @@ _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
 def fabric(precision: str) -> Any:
-    """Lightning Fabric on one device, or on one for each process that `torchrun` has started.
+    """Lightning Fabric on one device, or on one for each process of `torchrun`.
 
     Parameters
     ----------
     precision : str
-        Fabric's name for it: ``32-true``, ``bf16-mixed``. A pinned CPU has no bfloat16: it says so.
+        Fabric's name: ``32-true`` or ``bf16-mixed``. A pinned CPU emulates bfloat16, and a warning says so.
     """
     try:
         lightning = import_module("lightning_fabric")
-    except ImportError:  # GPU images often hold the whole of lightning instead
+    except ImportError:  # GPU images often have the whole lightning package instead
         lightning = import_module("lightning.fabric")
     settings: dict[str, Any] = {"accelerator": _accelerator(), "precision": cast(Any, precision)}
     world = int(os.environ.get("WORLD_SIZE", 1))
@@ -38,7 +38,7 @@ def fabric(precision: str) -> Any:
         started = lightning.Fabric(strategy="ddp", devices=local, num_nodes=world // local, **settings)
         started.launch()
     if precision != "32-true" and started.device.type == "cpu" and numerics.pinned() and rank() == 0:
-        print(  # five times slower for convolutions, twenty-five for dense layers
+        print(  # 5 times slower for convolutions, 25 times for dense layers
             f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, "
             "many times slower than 32-true; GENREPRO_NATIVE=1 lets it use its own, where it has one.",
             file=sys.stderr,
@@ -47,12 +47,12 @@ def fabric(precision: str) -> Any:
 
 
 def rank() -> int:
-    """Number of this process among those that `torchrun` has started; 0 where there is one."""
+    """Number of this process among those of `torchrun`, or 0 without it."""
     return int(os.environ.get("RANK", 0))
 
 
 def device() -> "torch.device":
-    """The same device for work that needs no Fabric."""
+    """The same device, for work that does not need Fabric."""
     import torch
 
     name = _accelerator()

@@ -1,11 +1,11 @@
-"""Intervals of an accuracy over independent tracks, and of the difference of two accuracies."""
+"""Confidence intervals of an accuracy over independent tracks, and of the difference of two accuracies."""
 
 import math
 
 from genrepro.base.files import rounded
 
 CONFIDENCE = 0.95
-"""Of every interval whose confidence no parameter sets."""
+"""Confidence of every interval that has no parameter for it."""
 
 
 def wilson(num_correct: int, num_tracks: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -17,12 +17,12 @@ def wilson(num_correct: int, num_tracks: int, *, confidence: float = CONFIDENCE)
 
 
 def wilson_of_share(share: float, num_tracks: int) -> tuple[float, float]:
-    """Wilson's interval of a share of tracks; of a mean over seeds, that of the nearest number of tracks."""
+    """Wilson's interval of a share of tracks. A mean over seeds counts as the nearest number of tracks."""
     return wilson(round(share * num_tracks), num_tracks)
 
 
 def newcombe(first: float, num_first: int, second: float, num_second: int) -> tuple[float, float]:
-    """The interval of ``second - first``, shares of different tracks (Newcombe 1998, method 10)."""
+    """Newcombe's interval of ``second - first``, two shares of different tracks (1998, method 10)."""
     low, high = wilson_of_share(first, num_first)
     other_low, other_high = wilson_of_share(second, num_second)
     difference = second - first

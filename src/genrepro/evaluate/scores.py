@@ -1,7 +1,4 @@
-"""Scores of voted predictions on the test tracks, each with what it is worth.
-
-An interval, or its sample size.
-"""
+"""Score the voted predictions on the test tracks, with intervals and sample sizes."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The three tables of the evaluate stage."""
+    """The three tables that the evaluate stage writes."""
 
     test: dict[str, Any]
     """metrics/test.json, without ``leaky``."""
@@ -67,7 +64,7 @@ def run(
     probabilities, label, track_ids = votes("test")
     if params.temperature == "validation":
         probabilities = tempered(probabilities, temperature(*votes("validation")[:2]))
-    # What one segment as short as those of training is worth.
+    # Accuracy of single segments, as long as those of training.
     short = batches.of_vote(features, split, cutter, side="test", role="grid")
     short_predicted = segment_probabilities(model, short).argmax(1)
     return score(
@@ -89,7 +86,7 @@ def score(
     segment_accuracy: float,
     params: Evaluate,
 ) -> Scores:
-    """Score track predictions.
+    """Score the predictions of tracks.
 
     Parameters
     ----------
@@ -101,14 +98,15 @@ def score(
     genres : list of str
         Label order.
     segment_accuracy : float
-        Of single segments as long as those of training.
+        Accuracy of single segments, as long as those of training.
     params : Evaluate
 
     Returns
     -------
     Scores
-        Accuracy has a Wilson interval over tracks; F1 is the mean over genres; log loss is natural; the
-        calibration error is the expected one of Guo et al. (ICML 2017), top label, equal-width bins.
+        Accuracy has a Wilson interval over tracks. F1 is the mean over genres. The log loss uses the natural
+        logarithm. The calibration error is the expected calibration error of Guo et al. (ICML 2017), of the
+        top label, in bins of equal width.
     """
     from sklearn.metrics import f1_score, log_loss
 
@@ -138,18 +136,18 @@ def score(
 
 
 def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
-    """The temperature at which the log loss is lowest (Guo et al., ICML 2017, section 4.2).
+    """The temperature with the lowest log loss (Guo et al., ICML 2017, section 4.2).
 
     Parameters
     ----------
     probabilities : np.ndarray [shape=(num_tracks, num_genres)]
-        Voted, of tracks that neither trained nor test.
+        Voted, of tracks that are in neither training nor test.
     label : np.ndarray [shape=(num_tracks,), dtype=int]
 
     Returns
     -------
     float
-        From 0.05 to 20; above 1 the model was too sure.
+        From 0.05 to 20. Above 1 the model was too confident.
     """
     from scipy.optimize import minimize_scalar
     from sklearn.metrics import log_loss
@@ -164,14 +162,14 @@ def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities whose logarithms are divided by ``temperature``, summing to 1 again; ranks stay."""
+    """Divide the logarithms of probabilities by ``temperature`` and normalise. Ranks do not change."""
     from scipy.special import softmax
 
     return softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature, axis=1)
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, *, num_bins: int) -> float:
-    """Expected calibration error: mean distance of confidence and accuracy over equal-width bins.
+    """Expected calibration error: mean distance of confidence and accuracy over bins of equal width.
 
     Parameters
     ----------
@@ -180,7 +178,7 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, *, num_bins: 
     correct : np.ndarray [shape=(num_tracks,), dtype=bool]
     num_bins : int
     """
-    # scikit-learn's bins; torchmetrics, which a test compares with, takes five seconds to import.
+    # scikit-learn has the bins. torchmetrics takes five seconds to import, so only a test compares with it.
     from sklearn.calibration import calibration_curve
 
     accuracy, mean_confidence = calibration_curve(correct, confidence, n_bins=num_bins)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from tqdm import tqdm
 
 from genrepro.models.shared.inputs import Features
@@ -97,7 +96,7 @@ def run(frames: np.ndarray, distinct: Spans, model: "BodyAndHead", *, fabric: An
 
 
 def _table(packed: Features, split: pd.DataFrame, role: str) -> pd.DataFrame:
-    """The segments of one role on every side; rows as in `inputs.EMBEDDED`, places still those in the spectrograms."""
+    """The segments of one role on every side: rows of `inputs.EMBEDDED`, but with places in the spectrograms."""
     parts = []
     for side in ("train", "validation", "test"):
         whole = spans(packed.index, split, side=side, genres=packed.genres)

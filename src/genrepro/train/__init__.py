@@ -1,8 +1,8 @@
 """Stage train: from features to weights.
 
-In: a features folder, the split, the section ``train``. Out: the weights of the kept epoch and its curves.
-Read `fit` (the loop), `optimizer` (AdamW, rates, schedules), `augment` (masks, stretch, mixup), `progress`
-(what changes while it runs), `resume` (how a killed training goes on).
+In: a features folder, the split, the section ``train``. Out: the weights of the kept epoch and the curves.
+Read `fit` (the loop), `optimizer` (AdamW, rates, schedules), `augment` (shift, masks, mixup), `progress`
+(the state of a running training), `resume` (how a killed training goes on).
 """
 
 from genrepro.train.fit import Fit, diverged, run
