@@ -1,4 +1,4 @@
-"""Stage evaluate: the answer, with its uncertainty.
+"""Stage evaluate: score the trained model on the test tracks, with confidence intervals.
 
 python -m stages.evaluate        params: dataset, evaluate
     -> metrics/test.json, metrics/per_genre.csv, metrics/predictions.csv

@@ -1,10 +1,10 @@
-"""Stage train: fit the model and keep one epoch of it, the last or the best by validation.
+"""Stage train: fit the model and keep the weights of one epoch, the last or the best by validation.
 
     python -m stages.train           params: dataset, seed, train, model, <model>, head
         -> models/model.safetensors, models/model.json, metrics/train.json, metrics/curves.csv
 
-`GENREPRO_ACCELERATOR` (auto, cpu, cuda, mps) chooses the device. Several of them:
-`torchrun --nproc-per-node 2 -m stages.train`. A killed training goes on where it was.
+`GENREPRO_ACCELERATOR` (auto, cpu, cuda, mps) chooses the device. For several devices:
+`torchrun --nproc-per-node 2 -m stages.train`. A killed training goes on where it stopped.
 """
 
 import time

@@ -1,6 +1,6 @@
-"""The device that training and evaluation run on: ``GENREPRO_ACCELERATOR``, or the best that there is.
+"""Choose the device for training and evaluation: ``GENREPRO_ACCELERATOR``, or the best one available.
 
-An environment variable and no parameter: it is a property of the machine, not of the experiment.
+It is an environment variable because it describes the machine. Parameters describe the experiment.
 """
 
 import atexit
@@ -86,7 +86,7 @@ def compute(precision: str) -> Compute:
 
 
 def rank() -> int:
-    """Number of this process among those that `torchrun` has started; 0 where there is one."""
+    """Number of this process among those of `torchrun`, or 0 without it."""
     return int(os.environ.get("RANK", 0))
 
 

@@ -153,12 +153,12 @@ def wilson(num_correct: int, num_tracks: int, *, confidence: float = CONFIDENCE)
 
 
 def wilson_of_share(share: float, num_tracks: int) -> tuple[float, float]:
-    """Wilson's interval of a share of tracks; of a mean over seeds, that of the nearest number of tracks."""
+    """Wilson's interval of a share of tracks. A mean over seeds counts as the nearest number of tracks."""
     return wilson(round(share * num_tracks), num_tracks)
 
 
 def newcombe(first: float, num_first: int, second: float, num_second: int) -> tuple[float, float]:
-    """The interval of ``second - first``, shares of different tracks (Newcombe 1998, method 10)."""
+    """Newcombe's interval of ``second - first``, two shares of different tracks (1998, method 10)."""
     low, high = wilson_of_share(first, num_first)
     other_low, other_high = wilson_of_share(second, num_second)
     difference = second - first

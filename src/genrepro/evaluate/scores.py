@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The three tables of the evaluate stage."""
+    """The three tables that the evaluate stage writes."""
 
     test: dict[str, Any]
     """metrics/test.json, without ``leaky``."""
@@ -67,7 +67,7 @@ def run(
     probabilities, label, track_ids = votes("test")
     if params.temperature == "validation":
         probabilities = tempered(probabilities, temperature(*votes("validation")[:2]))
-    # What one segment as short as those of training is worth.
+    # Accuracy of single segments, as long as those of training.
     short = batches.of_vote(features, split, cutter, side="test", role="grid")
     short_predicted = segment_probabilities(model, short).argmax(1)
     return score(
@@ -91,7 +91,7 @@ def score(
     segment_accuracy: float,
     params: Evaluate,
 ) -> Scores:
-    """Score track predictions.
+    """Score the predictions of tracks.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def score(
     genres : list of str
         Label order.
     segment_accuracy : float
-        Of single segments as long as those of training.
+        Accuracy of single segments, as long as those of training.
     params : Evaluate
 
     Returns
@@ -142,18 +142,18 @@ def score(
 
 
 def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
-    """The temperature at which the log loss is lowest (Guo et al., ICML 2017, section 4.2).
+    """The temperature with the lowest log loss (Guo et al., ICML 2017, section 4.2).
 
     Parameters
     ----------
     probabilities : np.ndarray [shape=(num_tracks, num_genres)]
-        Voted, of tracks that neither trained nor test.
+        Voted, of tracks that are in neither training nor test.
     label : np.ndarray [shape=(num_tracks,), dtype=int]
 
     Returns
     -------
     float
-        From 0.05 to 20; above 1 the model was too sure.
+        From 0.05 to 20. Above 1 the model was too confident.
     """
     from scipy.optimize import minimize_scalar
 
@@ -165,7 +165,7 @@ def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities whose logarithms are divided by ``temperature``, summing to 1 again; ranks stay."""
+    """Divide the logarithms of probabilities by ``temperature`` and normalise. Ranks do not change."""
     from scipy.special import softmax
 
     return softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature, axis=1)
@@ -185,7 +185,7 @@ def log_loss(label: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, *, num_bins: int) -> float:
-    """Expected calibration error: mean distance of confidence and accuracy over equal-width bins.
+    """Expected calibration error: mean distance of confidence and accuracy over bins of equal width.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Random changes to training segments, a whole batch at once, each drawn from NumPy so that devices agree.
+"""Augment training segments, a whole batch at once. NumPy draws the numbers, so all devices see the same.
 
 SpecAugment's masks: Park et al., Interspeech 2019. Mixup: Zhang et al., ICLR 2018.
 """
@@ -20,13 +20,12 @@ def augment(segments: torch.Tensor, *, params: Train, rng: np.random.Generator) 
 
     Returns
     -------
-    torch.Tensor
-        Of the same shape.
+    torch.Tensor [shape=(batch, 1, num_bands, num_frames)]
     """
     batch, _, num_bands, num_frames = segments.shape
     if limit := round(params.frequency_shift * num_bands):
         shift = rng.integers(-limit, limit + 1, batch)
-        # Bands that come in from outside repeat the outermost one.
+        # The gap at the edge is filled with copies of the outermost band.
         source = np.clip(np.arange(num_bands) - shift[:, None], 0, num_bands - 1)
         rows = torch.from_numpy(source).to(segments.device)[:, None, :, None]
         segments = segments.gather(2, rows.expand(-1, 1, -1, num_frames))
@@ -51,13 +50,13 @@ def mixup(
     -------
     segments : torch.Tensor [shape=(batch, ...)]
     targets : torch.Tensor [shape=(batch, num_genres)]
-        Probabilities; one-hot where ``params.mixup`` is 0.
+        Probabilities, one-hot where ``params.mixup`` is 0.
     """
     targets = torch.nn.functional.one_hot(labels, num_genres).float()
     if not params.mixup:
         return segments, targets
     drawn = rng.beta(params.mixup, params.mixup, len(labels)).astype(np.float32)
-    # The first of a pair stays its larger part: the training accuracy then has a meaning.
+    # The first of a pair keeps the larger weight, so that its genre is the one that accuracy counts.
     weight = torch.from_numpy(np.maximum(drawn, 1 - drawn)).to(segments.device)
     partner = torch.from_numpy(rng.permutation(len(labels))).to(segments.device)
     share = weight.view(-1, *[1] * (segments.ndim - 1))
@@ -66,7 +65,7 @@ def mixup(
 
 
 def _mask(batch: int, size: int, longest: int, axis: int, rng: np.random.Generator) -> np.ndarray:
-    """True where one random stretch of at most ``longest`` covers ``axis``, for each of the batch."""
+    """True inside one random stretch of at most ``longest`` positions along ``axis``, for each segment."""
     length = rng.integers(0, longest + 1, batch)
     first = rng.integers(0, size - length + 1)
     place = np.arange(size)

@@ -1,7 +1,8 @@
-"""The fit loop: AdamW over segments, a validation vote each epoch, one epoch's weights kept.
+"""Train a model: AdamW over segments, a validation vote after each epoch, one epoch's weights kept.
 
-One process or several (`torchrun`): every process draws the same batches and takes every n-th segment of
-each, so that n processes make the steps of one. A killed one goes on from the last epoch kept (`resume`).
+`torchrun` may start several processes. All of them draw the same batches, and each takes every n-th segment
+of a batch, so that n processes make the same steps as one. A killed training goes on from the last epoch that
+it wrote (`resume`).
 """
 
 import math
@@ -38,16 +39,16 @@ Watch = Callable[[Epoch, nn.Module, list[float], list[float]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What a training leaves."""
+    """The result of a training."""
 
     state: dict[str, torch.Tensor]
-    """The selected epoch's weights, on the CPU; of a frozen body none."""
+    """The selected epoch's weights, on the CPU. Those of a frozen body are left out."""
     curves: list[Epoch]
     best: Epoch
-    """The selected epoch: the last, or the best by validation, as ``train.select`` says."""
+    """The epoch that ``train.select`` names: the last, or the best by validation."""
 
     def metrics(self) -> dict[str, float]:
-        """Of metrics/train.json: the selected epoch."""
+        """The selected epoch's values for metrics/train.json."""
         keys = ("train_loss", "validation_loss", "validation_accuracy")
         return {"best_epoch": self.best.epoch, **{key: rounded(getattr(self.best, key)) for key in keys}}
 
@@ -67,17 +68,17 @@ def run(
     Parameters
     ----------
     features : Features
-        Spectrograms, or embeddings of a frozen body: then the head alone is built and trained.
+        Spectrograms, or embeddings of a frozen body. Of embeddings, only the head is built and trained.
     split : DataFrame
     config : Params
     description : dict
         model.json, as `checkpoint.describe` makes it.
     on_epoch : callable
-        Called with each finished epoch; when training resumes, at once with those that are done.
+        Called with each finished epoch. A resumed training first calls it with the epochs already done.
     unfinished : Path, optional
-        File to go on from, and to keep the state in; gone when training has ended.
+        File that keeps the state and from which a killed training goes on. Deleted at the end.
     watch : callable, optional
-        See `fit`. Whoever watches shows the progress too.
+        See `fit`. With it no progress bar is shown: the caller shows its own.
 
     Returns
     -------
@@ -166,17 +167,18 @@ def fit(
     voters : FixedSegments
         The validation segments.
     voting : str
-        How they vote; see `voting.vote`.
+        How segments vote, see `voting.vote`.
     num_genres : int
     params : Train
     compute : devices.Compute
     rng : np.random.Generator
-        The one that ``training`` draws from; also augments. Weights and dropout draw from torch's own.
+        The generator that ``training`` draws from. Augmentation draws from it too. Weights and dropout draw
+        from torch's generator.
     on_epoch : callable
         Called with each finished epoch.
     resume : Resume, optional
     watch : callable, optional
-        Called with each finished epoch, the model that validation saw, and loss and accuracy of each batch.
+        Called with each finished epoch, the validated model, and the loss and the accuracy of each batch.
 
     Returns
     -------
@@ -196,7 +198,7 @@ def fit(
     if params.compile:
         network = torch.compile(network)
     if world > 1:
-        torch.manual_seed(torch.initial_seed() + rank)  # each process drops other units out
+        torch.manual_seed(torch.initial_seed() + rank)  # each process drops out different units
     average = Average(model, decay=params.ema)
     rate = schedule(params, num_steps=params.epochs * len(training))
     progress = Progress(model, average, optimizer, rng)
@@ -214,7 +216,7 @@ def fit(
                 segments = augment(segments, params=params, rng=rng)
             segments, targets = mixup(segments, labels, params=params, num_genres=num_genres, rng=rng)
             share = 1.0
-            if world > 1:  # DDP averages over processes: a process with more segments of a batch counts more
+            if world > 1:  # DDP's mean over processes: weight each by its number of segments
                 share = world * len(range(rank, len(labels), world)) / len(labels)
                 segments, targets, labels = (part[rank::world] for part in (segments, targets, labels))
             if segments.ndim == 4:
@@ -231,7 +233,7 @@ def fit(
             optimizer.zero_grad()
             average.update()
             step += 1
-            # Sums stay tensors until the epoch's end: reading one would wait for the device.
+            # Keep the sums as tensors until the epoch ends: reading one waits for the device.
             correct = (_verdict(logits.detach()).argmax(1) == labels).sum()
             loss_sum += loss.detach() * len(labels)
             num_correct += correct
@@ -264,7 +266,7 @@ def diverged(fitted: Fit) -> bool:
 
 
 def _loss(logits: torch.Tensor, targets: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-    """Cross entropy; of a pair of networks the mean of theirs, which each learns from alone."""
+    """Cross entropy. A model of several networks gets the mean of theirs, so each learns by itself."""
     if logits.ndim == 3:
         targets = targets.repeat_interleave(logits.shape[1], dim=0)
         logits = logits.flatten(0, 1)
@@ -272,7 +274,7 @@ def _loss(logits: torch.Tensor, targets: torch.Tensor, label_smoothing: float) -
 
 
 def _verdict(logits: torch.Tensor) -> torch.Tensor:
-    """Logits [shape=(batch, num_genres)]; of a pair of networks their mean, as when it is not trained."""
+    """Logits [shape=(batch, num_genres)]. Those of several networks are averaged, as in inference."""
     return logits if logits.ndim == 2 else logits.mean(dim=1)
 
 
@@ -297,7 +299,7 @@ def track_scores(probabilities: np.ndarray, voters: batches.FixedSegments) -> tu
 
 
 def _better(epoch: Epoch, best: Epoch, select: str) -> bool:
-    """Strictly better, so that of equal epochs the first is kept; accuracy ties are broken by the loss."""
+    """Whether an epoch beats the best. Of equal ones the first stays. The loss breaks ties of accuracy."""
     if select == "last":
         return True
     if select == "validation_loss":

@@ -1,7 +1,7 @@
-"""The optimiser and its rate: AdamW, layers of a body at rates of their own, three schedules.
+"""Build the optimiser and its learning rates: AdamW, a rate for each layer of a body, three schedules.
 
-AdamW: Loshchilov and Hutter, ICLR 2019. One cycle: Smith and Topin 2018, with the shares of
-`torch.optim.lr_scheduler.OneCycleLR`, but for its cycle of the momentum. Layer-wise decay of the rate: as in
+AdamW: Loshchilov and Hutter, ICLR 2019. One cycle: Smith and Topin 2018, as in
+`torch.optim.lr_scheduler.OneCycleLR`, except that the momentum does not cycle. Layer-wise decay of the rate:
 BEiT (Bao et al., ICLR 2022).
 """
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from genrepro.base.params import Train
 
-# OneCycleLR's defaults: the rate begins at a 25th of its peak and ends at a 10 000th of that.
+# OneCycleLR's defaults: the rate begins at 1/25 of its peak and ends at 1/10 000 of its first value.
 _FIRST, _LAST = 1 / 25, 1 / 25e4
 
 
@@ -32,9 +32,9 @@ class AdamW(torch.optim.AdamW):
 
 
 def adamw(model: nn.Module, params: Train) -> torch.optim.Optimizer:
-    """AdamW that decays weights but neither biases nor norms' scales, which have one dimension.
+    """AdamW that decays the weights, but not biases and the scales of norms, which have one dimension.
 
-    Each group keeps its peak rate under ``peak_lr``; `set_rate` scales it.
+    Each group keeps its peak rate under ``peak_lr``, and `set_rate` scales it.
     """
     groups = []
     layers = _layers(model) if params.layer_decay < 1 else [list(model.parameters())]
@@ -51,20 +51,20 @@ def adamw(model: nn.Module, params: Train) -> torch.optim.Optimizer:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Every group's rate, as a share of its peak."""
+    """Set every group's rate to this share of its peak."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * factor
 
 
 def schedule(params: Train, *, num_steps: int) -> Callable[[int], float]:
-    """Share of the peak rate by step, from 0.
+    """The share of the peak rate at each step, counted from 0.
 
     Parameters
     ----------
     params : Train
-        ``schedule`` and ``warmup``. The warm-up is linear, that of one cycle a cosine.
+        ``schedule`` and ``warmup``. The warm-up is linear, except in one cycle, where it is a cosine.
     num_steps : int
-        Of the whole training.
+        Number of steps of the whole training.
     """
     warmup = max(1, round(params.warmup * num_steps))
 
@@ -77,7 +77,7 @@ def schedule(params: Train, *, num_steps: int) -> Callable[[int], float]:
         return min(1.0, (step + 1) / warmup)
 
     def one_cycle(step: int) -> float:
-        peak = params.warmup * num_steps - 1  # OneCycleLR's own, which need not be whole
+        peak = params.warmup * num_steps - 1  # as in OneCycleLR, where it may be a fraction
         if step <= peak:
             return _ease(_FIRST, 1.0, step / peak if peak > 0 else 1.0)
         return _ease(1.0, _LAST, (step - max(peak, 0)) / max(1.0, num_steps - 1 - max(peak, 0)))
@@ -91,6 +91,6 @@ def _ease(first: float, last: float, share: float) -> float:
 
 
 def _layers(model: nn.Module) -> list[list[nn.Parameter]]:
-    """Parameters by depth; all at one where a model tells no depths apart."""
+    """Parameters by depth. A model without ``layers`` has them all at one depth."""
     layers = getattr(model, "layers", None)
     return layers() if layers is not None else [list(model.parameters())]

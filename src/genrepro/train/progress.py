@@ -1,4 +1,4 @@
-"""What changes while a training runs: epochs, the average of weights, and all that a resumed one needs."""
+"""The state of a running training: its epochs, the average of the weights, all that resuming needs."""
 
 import copy
 from collections.abc import Callable
@@ -19,9 +19,9 @@ class Epoch:
     epoch: int
     """From 1."""
     train_loss: float
-    """Cross entropy over the epoch's own augmented segments, while the weights move."""
+    """Cross entropy over the augmented segments, each measured before its step changes the weights."""
     train_accuracy: float
-    """Likewise, against the genre of the larger part where mixup mixes."""
+    """Accuracy over the same segments. Of a mixed segment, the genre of the larger part counts."""
     validation_loss: float
     """Cross entropy of the voted probabilities, over tracks."""
     validation_accuracy: float
@@ -29,10 +29,10 @@ class Epoch:
 
 
 class Average:
-    """Exponential moving average of the weights and batch statistics; with decay 0, the model itself.
+    """Exponential moving average of the weights and batch statistics. With decay 0, the model itself.
 
-    The decay grows with the steps, (1 + step) / (10 + step) at most, so that the first epochs are not mostly
-    the random start.
+    The decay is at most (1 + step) / (10 + step). It grows with the steps, so that the random first weights
+    do not dominate the first epochs.
     """
 
     def __init__(self, model: nn.Module, *, decay: float) -> None:
@@ -52,7 +52,7 @@ class Average:
 
 
 class Progress:
-    """All that changes while a training runs: what a resumed one must find as it was."""
+    """Everything that changes while a training runs, and that a resumed training must restore."""
 
     def __init__(
         self,
@@ -80,15 +80,15 @@ class Progress:
             }
 
     def stalled(self, patience: int) -> bool:
-        """Whether the last ``patience`` epochs brought nothing better; never with 0."""
+        """Whether the last ``patience`` epochs brought no better one. Always false if ``patience`` is 0."""
         return bool(self.curves and patience) and len(self.curves) - 1 - self.best_position >= patience
 
     def keep(self, resume: Resume) -> None:
-        """Hand everything to ``resume``."""
+        """Write everything to ``resume``."""
         resume.keep(self._tensors, self._values())
 
     def restore(self, resume: Resume) -> None:
-        """Take everything back, if there is something."""
+        """Restore everything from ``resume``, if it has a state of this training."""
         kept = resume.load()
         if kept is None:
             return

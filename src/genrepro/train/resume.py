@@ -1,7 +1,7 @@
-"""A killed training's last state: one safetensors file that only the very same training takes up again.
+"""Keep the last state of a killed training in one safetensors file, for the same training to go on from.
 
-The same means: model, recipe, seed and data (by the hashes in model.json), device, number of processes,
-release of torch, and the text of this package. Anything else begins anew.
+A training is the same if its model, recipe, seed, data (by the hashes in model.json), device, number of
+processes, release of torch and the text of this package are. Any other training starts from the beginning.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from genrepro.base.files import replacing
 if TYPE_CHECKING:
     import torch
 
-# The state is written at most so often [s]: short trainings cost less to repeat than to keep.
+# Least time [s] between two writes: a short training is cheaper to repeat than to keep.
 INTERVAL = 1.0
-# And in at most this share of the time: that of a large model is a gigabyte.
+# Largest share of the time spent on writing: the state of a large model is a gigabyte.
 SHARE = 0.05
 
 
@@ -28,9 +28,9 @@ class Resume:
     Parameters
     ----------
     path : Path
-        Of the file; ``.safetensors``.
+        The file, ``.safetensors``.
     identity : dict
-        What makes a training this one, as plain values.
+        What tells this training from others, as plain values.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ class Resume:
         self.due = time.monotonic() + INTERVAL
 
     def keep(self, tensors: "Callable[[], dict[str, torch.Tensor]]", values: dict[str, Any]) -> None:
-        """Write the state, unless the last one was written too recently; never half of it."""
+        """Write the state atomically, unless the last write is too recent."""
         if (start := time.monotonic()) < self.due:
             return
         from safetensors.torch import save_file
@@ -52,7 +52,7 @@ class Resume:
         self.due = end + max(INTERVAL, (end - start) / SHARE)
 
     def load(self) -> "tuple[dict[str, torch.Tensor], dict[str, Any]] | None":
-        """The state, or None if there is none of this training."""
+        """The state, or None if the file has none of this training."""
         from safetensors import SafetensorError, safe_open
 
         if not self.path.is_file():
@@ -62,13 +62,13 @@ class Resume:
                 metadata = file.metadata() or {}
                 if metadata.get("identity") != self.identity:
                     return None
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iterable
-        except SafetensorError:  # not a file of ours
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable
+        except SafetensorError:  # another kind of file
             return None
         return tensors, json.loads(metadata["values"])
 
     def done(self) -> None:
-        """The training has ended: forget its state."""
+        """Delete the state of a training that has ended."""
         self.path.unlink(missing_ok=True)
 
 
