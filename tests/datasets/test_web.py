@@ -102,6 +102,31 @@ def test_a_playlist_gives_a_track_for_each_sound(server: Server, tmp_path: Path,
     assert found["track_id"].is_unique and found["title"].is_unique
 
 
+def test_a_feed_of_pages_goes_to_the_end_of_each(server: Server, tmp_path: Path) -> None:
+    song, gone = server.serve("/x/a.wav", WAV), server.url("/gone.wav")
+    pages = {
+        "/one": f"<html><title>one</title><audio src='{gone}'></audio><audio src='{song}'></audio></html>",
+        "/two": f"<html><title>two</title><audio src='{server.serve('/b.mp3', MP3)}'></audio></html>",
+    }
+    links_to = [server.serve(path, page.encode()) for path, page in pages.items()] + [server.url("/three")]
+    items = "".join(f"<item><title>t</title><link>{url}</link></item>" for url in links_to)
+    feed = f'<?xml version="1.0"?><rss version="2.0"><channel><title>All</title>{items}</channel></rss>'
+    table = write(tmp_path / "links.csv", f"{server.serve('/feed', feed.encode())},rock")
+    found = acquire(table, tmp_path / "raw")
+    assert found["fault"].tolist() == ["missing: HTTP 404", None, None, "missing: HTTP 404"]
+    kept = found["path"].dropna()
+    assert [(tmp_path / "raw" / path).read_bytes() for path in kept] == [WAV, MP3]
+
+
+def test_pages_that_lead_to_one_another_end(server: Server, tmp_path: Path) -> None:
+    for here, there in (("/a", "/b"), ("/b", "/a")):
+        item = f"<item><title>t</title><link>{server.url(there)}</link></item>"
+        feed = f'<?xml version="1.0"?><rss version="2.0"><channel><title>x</title>{item}</channel></rss>'
+        server.serve(here, feed.encode())
+    with pytest.raises(GenreproError, match="gives any audio"):
+        acquire(write(tmp_path / "links.csv", f"{server.url('/a')},rock"), tmp_path / "raw")
+
+
 def test_the_cache_is_asked_before_the_web(server: Server, tmp_path: Path) -> None:
     table = write(
         tmp_path / "links.csv", f"{server.serve('/a.wav', WAV)},rock", f"{server.url('/b.mp3')},rock"

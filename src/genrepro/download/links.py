@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from genrepro.base.errors import GenreproError
 from genrepro.download import disk, http
 from genrepro.download.cache import cache_folder
 from genrepro.download.partials import read_record
+
+_DEEPEST = 8  # steps from a link to a sound: a channel, its tabs, their playlists, and a few redirects
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,19 +106,10 @@ def _download(link: str, folder: Path, pace: _Pace) -> Iterator[Found]:
     import yt_dlp
 
     with _downloader(folder, pace) as downloader:
-
-        def look() -> list[dict[str, Any]]:
-            info = downloader.extract_info(link, download=False, process=False)
-            return list(info["entries"]) if info.get("_type") in ("playlist", "multi_video") else [info]
-
-        try:
-            entries = _patiently(look)
-        except yt_dlp.utils.YoutubeDLError as error:
-            yield Found(reason=_reason(error))
-            return
-        if not entries:
-            yield Found(reason="no audio there")
-        for number, entry in enumerate(entries, start=1):
+        for number, entry in enumerate(_entries({"_type": "url", "url": link}, downloader), start=1):
+            if isinstance(entry, Found):
+                yield entry
+                continue
             downloader.params["outtmpl"]["default"] = str(
                 folder / f"{number:04d}-%(playlist_autonumber|0)s-%(id)s.%(ext)s"
             )
@@ -127,6 +121,34 @@ def _download(link: str, folder: Path, pace: _Pace) -> Iterator[Found]:
                 yield Found(title=entry.get("title"), reason=_reason(error))
             else:
                 yield from _results(info)
+
+
+def _entries(info: dict[str, Any], downloader: Any, depth: int = 0) -> Iterator[dict[str, Any] | Found]:
+    """What lies behind a result of yt-dlp's, one by one: a feed of pages, a playlist of playlists.
+
+    By hand, because yt-dlp itself gives a playlist up at the first entry that is gone.
+    """
+    import yt_dlp
+
+    try:
+        if info.get("_type") in ("url", "url_transparent") and depth < _DEEPEST:
+            extract = partial(
+                downloader.extract_info, info["url"], ie_key=info.get("ie_key"), download=False, process=False
+            )
+            found = _patiently(extract)
+            if info["_type"] == "url_transparent" and "entries" not in found and info.get("title"):
+                found["title"] = info["title"]  # the feed knows better than the file that it leads to
+            yield from _entries(found, downloader, depth + 1)
+        elif info.get("_type") in ("playlist", "multi_video"):
+            entries = list(info["entries"])
+            for entry in entries:
+                yield from _entries(entry, downloader, depth + 1)
+            if not entries:
+                yield Found(title=info.get("title"), reason="no audio there")
+        else:
+            yield info
+    except yt_dlp.utils.YoutubeDLError as error:
+        yield Found(title=info.get("title"), reason=_reason(error))
 
 
 def _results(info: dict[str, Any] | None) -> Iterator[Found]:
