@@ -60,19 +60,20 @@ def test_an_archive_that_wraps_everything_in_one_folder_is_the_same(tmp_path: Pa
     pd.testing.assert_frame_equal(wrapped, read(root, tmp_path / "raw2"))
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
+def test_a_wrong_layout_is_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for names, words in [
         (("rock/cover.jpg",), "no audio file"),
         (("song.wav",), "<genre>/<file>"),
         (("rock/a.wav", "folk/live/b.wav"), "equally deep"),
         (("rock/a.wav", "jazz/cover.jpg"), "'jazz' holds no audio file"),
         (("one/rock/a.wav", "two/rock/a.wav"), "twice"),
-    ],
-)
-def test_a_wrong_layout_is_one_sentence(names: tuple[str, ...], words: str, tmp_path: Path) -> None:
-    with pytest.raises(GenreproError, match=words):
-        read(collection(tmp_path / "mine", *names), tmp_path / "raw")
+    ]:
+        with subtests.test(names=names):
+            tmp_path = tmp_path_factory.mktemp("case")
+            with pytest.raises(GenreproError, match=words):
+                read(collection(tmp_path / "mine", *names), tmp_path / "raw")
 
 
 def test_an_empty_genre_folder_is_missed(tmp_path: Path) -> None:
@@ -82,9 +83,10 @@ def test_an_empty_genre_folder_is_missed(tmp_path: Path) -> None:
         read(root, tmp_path / "raw")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
+def test_a_damaged_table_is_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for text, words in [
         ("file,artist\nrock/a.wav,Ann\n", "needs a column `path`"),
         ("path,artist\n,Ann\n", "needs a column `path`"),
         ("path,artist\nrock/a.wav,Ann\nrock/a.wav,Bob\n", "names rock/a.wav twice"),
@@ -92,11 +94,11 @@ def test_an_empty_genre_folder_is_missed(tmp_path: Path) -> None:
         ("path,artist\na.wav,Ann\n", "names no genre"),
         ("", "cannot be read"),
         ('path,artist\nrock/a.wav,"Ann\n', "cannot be read"),
-    ],
-)
-def test_a_damaged_table_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(GenreproError, match=words):
-        read(collection(tmp_path / "mine", "rock/a.wav", table=text), tmp_path / "raw")
+    ]:
+        with subtests.test(text=text):
+            tmp_path = tmp_path_factory.mktemp("case")
+            with pytest.raises(GenreproError, match=words):
+                read(collection(tmp_path / "mine", "rock/a.wav", table=text), tmp_path / "raw")
 
 
 def test_a_table_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:

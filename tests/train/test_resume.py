@@ -57,8 +57,7 @@ def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "SHARE", 1e9)
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
-@pytest.mark.parametrize("model", ["cnn", "lstm"])
+@pytest.mark.parametrize(("model", "ema"), [("cnn", 0.9), ("lstm", 0.0)])
 def test_a_killed_training_ends_with_the_bytes_of_an_undisturbed_one(
     model: str, ema: float, toy: Toy, tmp_path: Path
 ) -> None:
