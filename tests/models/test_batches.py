@@ -1,6 +1,7 @@
 """Claims about batches: segments are slices of their spans, and every span has its turn."""
 
 import numpy as np
+import pytest
 import torch
 
 from genrepro.models.shared import segments as stretches
