@@ -15,7 +15,7 @@ from support.server import Server
 
 # The claims about real data are made where there is some: a folder that holds gtzan_images/<genre>/*.png.
 REAL_DATA = os.environ.get("GENREPRO_TEST_DATA")
-collect_ignore = [] if REAL_DATA else ["test_real_data.py"]
+collect_ignore = [] if REAL_DATA else ["datasets/test_real_data.py"]
 
 
 @pytest.fixture(scope="session")

@@ -69,28 +69,31 @@ def named(stage: str) -> list[str]:
     return [Path(dep).relative_to("src/genrepro").as_posix() for dep in deps]
 
 
-@pytest.mark.parametrize("stage", ALL)
-def test_a_stage_names_every_package_that_its_code_reaches(stage: str) -> None:
-    assert f"stages/{stage}.py" in ALL[stage]["deps"]
-    start = ROOT / "stages" / f"{stage}.py"
-    # A figure may read what the sweep calls its columns; the sweep's code it does not run.
-    own = {"figures"} if stage == "sweep_figures" else set()
-    without = (CHANGES_NO_OUTPUT - own) | READS_ONLY.get(stage, set())
-    reached = closure(start, without=without) | {"exact"}  # which stages/__init__ imports
-    if stage == "sweep_figures":
-        reached -= {"models", "train", "evaluate"}
-    assert reached == {dep.split("/")[0] for dep in named(stage)}
+def test_a_stage_names_every_package_that_its_code_reaches(subtests: pytest.Subtests) -> None:
+    for stage in ALL:
+        with subtests.test(stage=stage):
+            assert f"stages/{stage}.py" in ALL[stage]["deps"]
+            start = ROOT / "stages" / f"{stage}.py"
+            # A figure may read what the sweep calls its columns; the sweep's code it does not run.
+            own = {"figures"} if stage == "sweep_figures" else set()
+            without = (CHANGES_NO_OUTPUT - own) | READS_ONLY.get(stage, set())
+            reached = closure(start, without=without) | {"exact"}  # which stages/__init__ imports
+            if stage == "sweep_figures":
+                reached -= {"models", "train", "evaluate"}
+            assert reached == {dep.split("/")[0] for dep in named(stage)}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_names_five_paths_of_code_at_most(stage: str) -> None:
-    assert stage in named(stage)  # its package; its script is not below src
-    assert len(named(stage)) <= 4
+def test_a_stage_names_five_paths_of_code_at_most(subtests: pytest.Subtests) -> None:
+    for stage in STAGES:
+        with subtests.test(stage=stage):
+            assert stage in named(stage)  # its package; its script is not below src
+            assert len(named(stage)) <= 4
 
 
-@pytest.mark.parametrize("name", FLOORS)
-def test_imports_point_downwards(name: str) -> None:
-    assert imports_of_package(name) <= set(FLOORS[: FLOORS.index(name)])
+def test_imports_point_downwards(subtests: pytest.Subtests) -> None:
+    for name in FLOORS:
+        with subtests.test(package=name):
+            assert imports_of_package(name) <= set(FLOORS[: FLOORS.index(name)])
 
 
 def test_every_package_has_a_floor_and_a_face() -> None:
@@ -137,9 +140,10 @@ def test_a_sweep_runs_at_the_root_and_its_figures_train_nothing() -> None:
     assert all(any(path.removeprefix("../") in out for out in outs) for path in drawn)
 
 
-@pytest.mark.parametrize("stage", ALL)
-def test_a_stage_is_thin(stage: str) -> None:
-    assert len((ROOT / "stages" / f"{stage}.py").read_text().splitlines()) <= 70
+def test_a_stage_is_thin(subtests: pytest.Subtests) -> None:
+    for stage in ALL:
+        with subtests.test(stage=stage):
+            assert len((ROOT / "stages" / f"{stage}.py").read_text().splitlines()) <= 70
 
 
 def test_the_gpu_path_imports_neither_audio_libraries_nor_dvc() -> None:

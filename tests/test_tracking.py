@@ -123,17 +123,15 @@ def test_the_run_names_its_data_and_its_model(repository: Path) -> None:
     assert run.data.tags["dvc_experiment"] == "workspace"
 
 
-@pytest.mark.parametrize(
-    ("folder", "names"),
-    [
+def test_files_and_figures_are_kept(repository: Path, subtests: pytest.Subtests) -> None:
+    for folder, names in [
         ("model", {"model.safetensors", "model.json"}),
         ("metrics", {"curves.csv", "predictions.csv", "per_genre.csv", "test.json"}),
         ("figures", {"learning_curves.png", "confusion_matrix.png"}),
-    ],
-)
-def test_files_and_figures_are_kept(repository: Path, folder: str, names: set[str]) -> None:
-    client, run = first_run(repository)
-    assert {Path(item.path).name for item in client.list_artifacts(run.info.run_id, folder)} == names
+    ]:
+        with subtests.test(folder=folder):
+            client, run = first_run(repository)
+            assert {Path(item.path).name for item in client.list_artifacts(run.info.run_id, folder)} == names
 
 
 def test_a_second_evaluation_of_one_model_is_a_run_of_its_own(repository: Path) -> None:

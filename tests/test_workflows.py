@@ -45,37 +45,41 @@ def test_there_are_the_two_workflows() -> None:
     assert set(WORKFLOWS) == {"ci", "review"}
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_every_command_exists(name: str) -> None:
-    assert commands(WORKFLOWS[name])
-    for command in commands(WORKFLOWS[name]):
-        assert exists(command), command
+def test_every_command_exists(subtests: pytest.Subtests) -> None:
+    for name in WORKFLOWS:
+        with subtests.test(workflow=name):
+            assert commands(WORKFLOWS[name])
+            for command in commands(WORKFLOWS[name]):
+                assert exists(command), command
 
 
-@pytest.mark.parametrize("command", [["make", "nothing"], [".ci/nothing"], ["curl", "x"]])
-def test_a_command_that_does_not_exist_would_be_found(command: list[str]) -> None:
-    assert not exists(command)
+def test_a_command_that_does_not_exist_would_be_found() -> None:
+    for command in [["make", "nothing"], [".ci/nothing"], ["curl", "x"]]:
+        assert not exists(command)
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_foreign_actions_are_githubs_own_at_a_version(name: str) -> None:
-    used = [step["uses"] for step in steps(WORKFLOWS[name]) if "uses" in step]
-    assert used
-    for action in used:
-        assert re.fullmatch(r"actions/[a-z-]+@v\d+", action), action
+def test_foreign_actions_are_githubs_own_at_a_version(subtests: pytest.Subtests) -> None:
+    for name in WORKFLOWS:
+        with subtests.test(workflow=name):
+            used = [step["uses"] for step in steps(WORKFLOWS[name]) if "uses" in step]
+            assert used
+            for action in used:
+                assert re.fullmatch(r"actions/[a-z-]+@v\d+", action), action
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_what_a_pull_request_says_enters_commands_as_variables_alone(name: str) -> None:
+def test_what_a_pull_request_says_enters_commands_as_variables_alone(subtests: pytest.Subtests) -> None:
     """A branch called `$(...)` must be a name and no command."""
-    for step in steps(WORKFLOWS[name]):
-        assert "${{" not in step.get("run", "")
+    for name in WORKFLOWS:
+        with subtests.test(workflow=name):
+            for step in steps(WORKFLOWS[name]):
+                assert "${{" not in step.get("run", "")
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_workflows_run_for_pull_requests_without_the_bases_secrets(name: str) -> None:
-    assert "pull_request" in WORKFLOWS[name]["on"]
-    assert "pull_request_target" not in WORKFLOWS[name]["on"]
+def test_workflows_run_for_pull_requests_without_the_bases_secrets(subtests: pytest.Subtests) -> None:
+    for name in WORKFLOWS:
+        with subtests.test(workflow=name):
+            assert "pull_request" in WORKFLOWS[name]["on"]
+            assert "pull_request_target" not in WORKFLOWS[name]["on"]
 
 
 def test_only_the_job_that_runs_nothing_of_the_repository_may_write() -> None:

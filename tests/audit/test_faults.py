@@ -74,9 +74,8 @@ PICTURE = dict.fromkeys(("duration", "peak", "rms", "clipped_share", "channel_di
 BROKEN = {**PICTURE, "mel": None}
 
 
-@pytest.mark.parametrize(
-    ("changes", "finding"),
-    [
+def test_a_fault_is_found_and_no_other_track_has_it(subtests: pytest.Subtests) -> None:
+    for changes, finding in [
         ({**BROKEN, "fault": "missing"}, "missing"),
         ({**BROKEN, "fault": "undecodable: no samples"}, "undecodable"),
         ({**BROKEN, "fault": "not_a_spectrogram: transparent"}, "undecodable"),
@@ -90,26 +89,23 @@ BROKEN = {**PICTURE, "mel": None}
         ({"sample_rate": 44100}, "odd_sample_rate"),
         ({"channel_difference": 0.0}, "mono_in_stereo"),
         ({**PICTURE, "mel": pack_mel(np.full((4, 4), -80.0))}, "silent"),
-    ],
-)
-def test_a_fault_is_found_and_no_other_track_has_it(changes: dict, finding: str) -> None:
-    table = examine(clip("a.0"), clip("a.1", **changes), clip("a.2"), clip("a.3"))
-    assert reasons(table) == [[], [finding], [], []]
+    ]:
+        with subtests.test(finding=finding, changes=changes):
+            table = examine(clip("a.0"), clip("a.1", **changes), clip("a.2"), clip("a.3"))
+            assert reasons(table) == [[], [finding], [], []]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+def test_a_clip_at_the_border_is_healthy(subtests: pytest.Subtests) -> None:
+    for changes in [
         {"rms": 0.00101},
         {"duration": 15.0, "header": 15.0},
         {"duration": 29.8},
         {"clipped_share": 0.0009},
         {"channel_difference": None},
         {"sample_rate": 44100, **PICTURE},
-    ],
-)
-def test_a_clip_at_the_border_is_healthy(changes: dict) -> None:
-    assert reasons(examine(clip("a.0"), clip("a.1", **changes), clip("a.2"))) == [[], [], []]
+    ]:
+        with subtests.test(changes=changes):
+            assert reasons(examine(clip("a.0"), clip("a.1", **changes), clip("a.2"))) == [[], [], []]
 
 
 def test_one_track_can_have_several_faults() -> None:
@@ -117,12 +113,12 @@ def test_one_track_can_have_several_faults() -> None:
     assert reasons(table)[1] == ["short", "silent"]
 
 
-@pytest.mark.parametrize("shared", ["sha256", "mel"])
-def test_equal_content_is_a_cluster_whose_first_member_stays(shared: str) -> None:
-    same = {shared: clip("x.0")[shared]}
-    table = examine(clip("a.0", **same), clip("a.1"), clip("a.2", **same), exclude=("duplicate",))
-    assert table["duplicate_group"].to_pylist() == ["a.0", None, "a.0"]
-    assert table["excluded"].to_pylist() == [None, None, "duplicate"]
+def test_equal_content_is_a_cluster_whose_first_member_stays() -> None:
+    for shared in ["sha256", "mel"]:
+        same = {shared: clip("x.0")[shared]}
+        table = examine(clip("a.0", **same), clip("a.1"), clip("a.2", **same), exclude=("duplicate",))
+        assert table["duplicate_group"].to_pylist() == ["a.0", None, "a.0"]
+        assert table["excluded"].to_pylist() == [None, None, "duplicate"]
 
 
 def test_clusters_are_transitive() -> None:

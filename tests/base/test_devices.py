@@ -14,26 +14,26 @@ THERE = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name, there in THERE.items() if there])
-def test_the_variable_chooses_the_device(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
-    assert devices.device().type == name
-    assert devices.compute("32-true").device.type == name
+def test_the_variable_chooses_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name, there in THERE.items() if there]:
+        monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+        assert devices.device().type == name
+        assert devices.compute("32-true").device.type == name
 
 
-@pytest.mark.parametrize("name", [name for name, there in THERE.items() if not there])
-def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
-    for choose in (devices.device, lambda: devices.compute("32-true")):
-        with pytest.raises(GenreproError, match=f"'{name}', but torch sees no such device"):
-            choose()
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name, there in THERE.items() if not there]:
+        monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+        for choose in (devices.device, lambda: devices.compute("32-true")):
+            with pytest.raises(GenreproError, match=f"'{name}', but torch sees no such device"):
+                choose()
 
 
-@pytest.mark.parametrize("name", ["", "tpu", "CPU"])
-def test_an_unknown_device_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
-    with pytest.raises(GenreproError, match="must be one of auto, cpu, cuda, mps"):
-        devices.device()
+def test_an_unknown_device_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ["", "tpu", "CPU"]:
+        monkeypatch.setenv("GENREPRO_ACCELERATOR", name)
+        with pytest.raises(GenreproError, match="must be one of auto, cpu, cuda, mps"):
+            devices.device()
 
 
 def test_without_the_variable_training_and_evaluation_agree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,18 +41,16 @@ def test_without_the_variable_training_and_evaluation_agree(monkeypatch: pytest.
     assert devices.device().type == devices.compute("32-true").device.type
 
 
-@pytest.mark.parametrize(
-    ("precision", "pinned", "warned"),
-    [("bf16-mixed", True, True), ("bf16-mixed", False, False), ("32-true", True, False)],
-)
 def test_bfloat16_that_a_pinned_cpu_emulates_is_said_to_be_slow(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    precision: str,
-    pinned: bool,
-    warned: bool,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
-    monkeypatch.setattr(numerics, "pinned", lambda: pinned)
-    devices.compute(precision)
-    said = capsys.readouterr().err
-    assert ("GENREPRO_NATIVE=1" in said) is warned and said.count("\n") == warned
+    for precision, pinned, warned in [
+        ("bf16-mixed", True, True),
+        ("bf16-mixed", False, False),
+        ("32-true", True, False),
+    ]:
+        with subtests.test(precision=precision, pinned=pinned):
+            monkeypatch.setattr(numerics, "pinned", lambda pinned=pinned: pinned)
+            devices.compute(precision)
+            said = capsys.readouterr().err
+            assert ("GENREPRO_NATIVE=1" in said) is warned and said.count("\n") == warned

@@ -55,10 +55,10 @@ def test_identity_of_the_bytes_is_recorded(raw: Path) -> None:
     assert (row["sha256"], row["num_bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
 
 
-@pytest.mark.parametrize("name", ["text.wav", "empty.wav"])
-def test_a_file_that_cannot_be_read_keeps_its_row(raw: Path, name: str) -> None:
-    row = build(raw, track("a.0", "mono.wav"), track("a.1", name))["a.1"]
-    assert row["fault"].startswith("undecodable: ") and row["sha256"] and row["duration"] is None
+def test_a_file_that_cannot_be_read_keeps_its_row(raw: Path) -> None:
+    for name in ["text.wav", "empty.wav"]:
+        row = build(raw, track("a.0", "mono.wav"), track("a.1", name))["a.1"]
+        assert row["fault"].startswith("undecodable: ") and row["sha256"] and row["duration"] is None
 
 
 @pytest.mark.parametrize("num_samples", [0, 2**36 - 1], ids=["unknown", "weeks"])
@@ -148,10 +148,10 @@ def test_what_has_no_genre_is_counted_by_kind_and_left_out(raw: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("algorithm", ["sha1", "md5"])
-def test_a_file_is_held_against_its_published_hash(raw: Path, algorithm: str) -> None:
-    right = hashlib.new(algorithm, (raw / "mono.wav").read_bytes()).hexdigest()
-    rows = identity(track("a.0", "mono.wav"), track("a.1", "mono.wav"), track("a.2", "mono.wav"))
-    rows["checksum"] = [f"{algorithm}:{right}", f"{algorithm}:{right[::-1]}", None]
-    faults = tracks.build(rows, raw, num_workers=1)["fault"].to_pylist()
-    assert faults == [None, f"corrupt: its {algorithm} is not the published one", None]
+def test_a_file_is_held_against_its_published_hash(raw: Path) -> None:
+    for algorithm in ["sha1", "md5"]:
+        right = hashlib.new(algorithm, (raw / "mono.wav").read_bytes()).hexdigest()
+        rows = identity(track("a.0", "mono.wav"), track("a.1", "mono.wav"), track("a.2", "mono.wav"))
+        rows["checksum"] = [f"{algorithm}:{right}", f"{algorithm}:{right[::-1]}", None]
+        faults = tracks.build(rows, raw, num_workers=1)["fault"].to_pylist()
+        assert faults == [None, f"corrupt: its {algorithm} is not the published one", None]

@@ -79,16 +79,13 @@ def test_only_the_missing_picture_is_excluded(tracks: pd.DataFrame) -> None:
     assert tracks.loc[tracks["excluded"].notna(), "track_id"].tolist() == ["jazz.00054"]
 
 
-@pytest.mark.parametrize(
-    "strategy, sizes, leaky", [("official", (442, 197, 290), 0), ("random", (800, 100, 99), 1)]
-)
-def test_the_published_splits_have_their_sizes(
-    tracks: pd.DataFrame, strategy: str, sizes: tuple[int, int, int], leaky: int
-) -> None:
-    params = make_params(split={"strategy": strategy}).split
-    proof = leaks(strategies.assign(tracks, params=params, seed=0), tracks)
-    assert (proof["num_train"], proof["num_validation"], proof["num_test"]) == sizes
-    assert proof["leaky"] == leaky
+def test_the_published_splits_have_their_sizes(tracks: pd.DataFrame, subtests: pytest.Subtests) -> None:
+    for strategy, sizes, leaky in [("official", (442, 197, 290), 0), ("random", (800, 100, 99), 1)]:
+        with subtests.test(strategy=strategy):
+            params = make_params(split={"strategy": strategy}).split
+            proof = leaks(strategies.assign(tracks, params=params, seed=0), tracks)
+            assert (proof["num_train"], proof["num_validation"], proof["num_test"]) == sizes
+            assert proof["leaky"] == leaky
 
 
 def test_the_artist_split_of_real_artists_is_clean(tracks: pd.DataFrame) -> None:
@@ -129,24 +126,25 @@ REAL_CLIPS = [
 ]
 
 
-@pytest.mark.parametrize("name", REAL_CLIPS)
-def test_real_music_renders_as_librosa_renders_it(real_data: Path, name: str) -> None:
-    params = make_params().mel
-    path = real_data / "audio" / name
-    samples, _ = librosa.load(path, sr=params.sample_rate)
-    decoded = audio.decode(path, sample_rate=params.sample_rate)
-    np.testing.assert_allclose(decoded, samples, atol=1e-5)
-    power = librosa.feature.melspectrogram(
-        y=decoded,
-        sr=params.sample_rate,
-        n_fft=params.n_fft,
-        hop_length=params.hop_length,
-        n_mels=params.n_mels,
-        fmin=params.fmin,
-        fmax=params.fmax,
-    )
-    expected = librosa.power_to_db(power, ref=np.max, top_db=params.top_db).T
-    np.testing.assert_allclose(mel.log_mel(decoded, params=params), expected, rtol=0, atol=1e-3)
+def test_real_music_renders_as_librosa_renders_it(real_data: Path, subtests: pytest.Subtests) -> None:
+    for name in REAL_CLIPS:
+        with subtests.test(name=name):
+            params = make_params().mel
+            path = real_data / "audio" / name
+            samples, _ = librosa.load(path, sr=params.sample_rate)
+            decoded = audio.decode(path, sample_rate=params.sample_rate)
+            np.testing.assert_allclose(decoded, samples, atol=1e-5)
+            power = librosa.feature.melspectrogram(
+                y=decoded,
+                sr=params.sample_rate,
+                n_fft=params.n_fft,
+                hop_length=params.hop_length,
+                n_mels=params.n_mels,
+                fmin=params.fmin,
+                fmax=params.fmax,
+            )
+            expected = librosa.power_to_db(power, ref=np.max, top_db=params.top_db).T
+            np.testing.assert_allclose(mel.log_mel(decoded, params=params), expected, rtol=0, atol=1e-3)
 
 
 def test_the_real_rows_of_fma_are_read_as_they_stand(real_data: Path) -> None:

@@ -100,9 +100,13 @@ def complaint(source: Path, place: Callable[[PurePosixPath], str | None] = wav) 
 # What is taken ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_source_gives_what_is_wanted_whatever_it_is_called(tmp_path: Path, way: str) -> None:
-    assert taken(WAYS[way](tmp_path / "source.bin")) == WANTED
+def test_a_source_gives_what_is_wanted_whatever_it_is_called(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for way in WAYS:
+        with subtests.test(way=way):
+            tmp_path = tmp_path_factory.mktemp("case")
+            assert taken(WAYS[way](tmp_path / "source.bin")) == WANTED
 
 
 def test_names_are_those_inside_the_source_and_targets_are_the_callers(tmp_path: Path) -> None:
@@ -110,20 +114,27 @@ def test_names_are_those_inside_the_source_and_targets_are_the_callers(tmp_path:
     assert taken(source, lambda name: f"x/{'-'.join(name.parts)}") == {"x/top-a-one.wav": MUSIC}
 
 
-@pytest.mark.parametrize("write", [write_folder, write_zip, write_tar])
-def test_what_macos_adds_is_left_without_asking(tmp_path: Path, write: Callable[..., Path]) -> None:
-    litter = ("a/._one.wav", "__MACOSX/a/._one.wav", "__MACOSX/a/one.wav", "a/.DS_Store")
-    assert taken(write(tmp_path / "source", {**dict.fromkeys(litter, b"x"), **FILES})) == WANTED
+def test_what_macos_adds_is_left_without_asking(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for write in [write_folder, write_zip, write_tar]:
+        with subtests.test(write=write.__name__):
+            tmp_path = tmp_path_factory.mktemp("case")
+            litter = ("a/._one.wav", "__MACOSX/a/._one.wav", "__MACOSX/a/one.wav", "a/.DS_Store")
+            assert taken(write(tmp_path / "source", {**dict.fromkeys(litter, b"x"), **FILES})) == WANTED
 
 
 def test_nothing_wanted_is_no_error(tmp_path: Path) -> None:
     assert taken(write_zip(tmp_path / "a.zip"), lambda name: None) == {}
 
 
-@pytest.mark.parametrize("target", ["/etc/passwd", "../up.wav", "a/../../up.wav", ""])
-def test_a_target_outside_is_the_callers_mistake(tmp_path: Path, target: str) -> None:
-    with pytest.raises(ValueError, match="must name a path below"):
-        extract(write_folder(tmp_path / "source"), into=tmp_path / "into", place=lambda name: target)
+def test_a_target_outside_is_the_callers_mistake(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for target in ("/etc/passwd", "../up.wav", "a/../../up.wav", ""):
+        tmp_path = tmp_path_factory.mktemp("case")
+        with pytest.raises(ValueError, match="must name a path below"):
+            extract(
+                write_folder(tmp_path / "source"), into=tmp_path / "into", place=lambda name, at=target: at
+            )
 
 
 def test_a_folder_is_followed_through_links_but_never_in_a_circle(tmp_path: Path) -> None:
@@ -141,22 +152,30 @@ def test_a_folder_that_holds_the_target_does_not_feed_on_itself(tmp_path: Path) 
     assert extract(tmp_path / "source", into=into, place=lambda name: f"z/{name.name}") == 1
 
 
-@pytest.mark.parametrize("kind", ["fifo", "broken link"])
-def test_what_is_no_file_is_refused_in_a_folder_where_it_is_wanted(tmp_path: Path, kind: str) -> None:
-    source = write_folder(tmp_path / "source")
-    if kind == "fifo":
-        os.mkfifo(source / "odd.wav")
-    else:
-        (source / "odd.wav").symlink_to(tmp_path / "nowhere")
-    assert "'odd.wav' is not a regular file" in complaint(source)
-    assert len(taken(source, lambda name: None if name.stem == "odd" else wav(name))) == 3
+def test_what_is_no_file_is_refused_in_a_folder_where_it_is_wanted(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for kind in ["fifo", "broken link"]:
+        with subtests.test(kind=kind):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = write_folder(tmp_path / "source")
+            if kind == "fifo":
+                os.mkfifo(source / "odd.wav")
+            else:
+                (source / "odd.wav").symlink_to(tmp_path / "nowhere")
+            assert "'odd.wav' is not a regular file" in complaint(source)
+            assert len(taken(source, lambda name: None if name.stem == "odd" else wav(name))) == 3
 
 
-@pytest.mark.parametrize("write", [write_folder, write_zip, write_tar])
-def test_two_files_for_one_place_are_refused(tmp_path: Path, write: Callable[..., Path]) -> None:
-    source = write(tmp_path / "source", {"x/one.wav": b"1", "y/one.wav": b"2"})
-    message = complaint(source, lambda name: f"blues/{name.name}")
-    assert f"{source} holds blues/one.wav twice: name the folder that is meant" in message
+def test_two_files_for_one_place_are_refused(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for write in [write_folder, write_zip, write_tar]:
+        with subtests.test(write=write.__name__):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = write(tmp_path / "source", {"x/one.wav": b"1", "y/one.wav": b"2"})
+            message = complaint(source, lambda name: f"blues/{name.name}")
+            assert f"{source} holds blues/one.wav twice: name the folder that is meant" in message
 
 
 # Members that could do harm -----------------------------------------------------------------------------
@@ -174,15 +193,17 @@ HARMFUL = {
 }
 
 
-@pytest.mark.parametrize("name", HARMFUL)
-@pytest.mark.parametrize("write", [write_zip, write_tar])
-@pytest.mark.parametrize("wanted", [True, False])
 def test_a_name_that_leads_out_refuses_the_archive(
-    tmp_path: Path, name: str, write: Callable[..., Path], wanted: bool
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    source = write(tmp_path / "archive", {**FILES, name: b"evil"})
-    message = complaint(source, wav if wanted else lambda name: None)
-    assert f"{name!r} {HARMFUL[name]}, so nothing of the archive is taken" in message
+    for name in HARMFUL:
+        for write in [write_zip, write_tar]:
+            for wanted in [True, False]:
+                with subtests.test(name=name, write=write.__name__, wanted=wanted):
+                    tmp_path = tmp_path_factory.mktemp("case")
+                    source = write(tmp_path / "archive", {**FILES, name: b"evil"})
+                    message = complaint(source, wav if wanted else lambda name: None)
+                    assert f"{name!r} {HARMFUL[name]}, so nothing of the archive is taken" in message
 
 
 def test_a_name_with_a_hidden_end_refuses_the_archive(tmp_path: Path) -> None:
@@ -197,39 +218,41 @@ def test_a_member_without_a_name_refuses_the_archive(tmp_path: Path) -> None:
     assert "'' has no name, so nothing of the archive is taken" in complaint(source)
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
+def test_a_link_or_a_device_refuses_a_tar(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for kind, reason in [
         (tarfile.SYMTYPE, "is a link"),
         (tarfile.LNKTYPE, "is a link"),
         (tarfile.FIFOTYPE, "is neither a file nor a folder"),
         (tarfile.CHRTYPE, "is neither a file nor a folder"),
         (tarfile.BLKTYPE, "is neither a file nor a folder"),
         (b"V", "is neither a file nor a folder"),
-    ],
-)
-@pytest.mark.parametrize("name", ["a/evil.wav", "a/unwanted", "__MACOSX/._evil"])
-def test_a_link_or_a_device_refuses_a_tar(tmp_path: Path, kind: bytes, reason: str, name: str) -> None:
-    source = write_tar(tmp_path / "a.tar", FILES, mode="w")
-    with tarfile.open(source, "a") as archive:
-        add(archive, name, kind=kind)
-    assert f"{name!r} {reason}" in complaint(source)
+    ]:
+        for name in ["a/evil.wav", "a/unwanted", "__MACOSX/._evil"]:
+            with subtests.test(kind=kind, name=name):
+                tmp_path = tmp_path_factory.mktemp("case")
+                source = write_tar(tmp_path / "a.tar", FILES, mode="w")
+                with tarfile.open(source, "a") as archive:
+                    add(archive, name, kind=kind)
+                assert f"{name!r} {reason}" in complaint(source)
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
+def test_a_link_or_a_device_refuses_a_zip(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for kind, reason in [
         (stat.S_IFLNK, "is a link"),
         (stat.S_IFIFO, "is neither a file nor a folder"),
         (stat.S_IFCHR, "is neither a file nor a folder"),
-    ],
-)
-def test_a_link_or_a_device_refuses_a_zip(tmp_path: Path, kind: int, reason: str) -> None:
-    with zipfile.ZipFile(write_zip(tmp_path / "a.zip"), "a") as archive:
-        info = zipfile.ZipInfo("a/evil.wav")
-        info.external_attr = (kind | 0o777) << 16
-        archive.writestr(info, "/etc/passwd")
-    assert f"'a/evil.wav' {reason}" in complaint(tmp_path / "a.zip")
+    ]:
+        with subtests.test(kind=kind):
+            tmp_path = tmp_path_factory.mktemp("case")
+            with zipfile.ZipFile(write_zip(tmp_path / "a.zip"), "a") as archive:
+                info = zipfile.ZipInfo("a/evil.wav")
+                info.external_attr = (kind | 0o777) << 16
+                archive.writestr(info, "/etc/passwd")
+            assert f"'a/evil.wav' {reason}" in complaint(tmp_path / "a.zip")
 
 
 # Names ----------------------------------------------------------------------------------------------------
@@ -249,14 +272,16 @@ def latin_tar(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("write", [latin_folder, latin_tar])
 def test_a_name_that_is_not_utf8_is_shown_escaped_where_it_is_wanted(
-    tmp_path: Path, write: Callable[[Path], Path]
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    source = write(tmp_path / "source")
-    assert r"the name 'b/b\udce9la.wav' is not UTF-8" in complaint(source)
-    shutil.rmtree(tmp_path / "into")
-    taken(source, lambda name: None if "b" in name.parts else wav(name))
+    for write in [latin_folder, latin_tar]:
+        with subtests.test(write=write.__name__):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = write(tmp_path / "source")
+            assert r"the name 'b/b\udce9la.wav' is not UTF-8" in complaint(source)
+            shutil.rmtree(tmp_path / "into")
+            taken(source, lambda name: None if "b" in name.parts else wav(name))
 
 
 def test_a_zip_with_a_name_that_is_not_the_utf8_it_claims_is_refused(tmp_path: Path) -> None:
@@ -265,10 +290,14 @@ def test_a_zip_with_a_name_that_is_not_the_utf8_it_claims_is_refused(tmp_path: P
     assert r"not UTF-8, b'b\xe9\xe9la.wav'" in complaint(source)
 
 
-@pytest.mark.parametrize("write", [write_folder, write_zip, write_tar])
-def test_names_of_every_language_are_taken(tmp_path: Path, write: Callable[..., Path]) -> None:
-    files = {"Дискотека/Мумий Тролль.wav": b"1", "音楽/曲.wav": b"2"}
-    assert taken(write(tmp_path / "source", files)) == files
+def test_names_of_every_language_are_taken(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for write in [write_folder, write_zip, write_tar]:
+        with subtests.test(write=write.__name__):
+            tmp_path = tmp_path_factory.mktemp("case")
+            files = {"Дискотека/Мумий Тролль.wav": b"1", "音楽/曲.wav": b"2"}
+            assert taken(write(tmp_path / "source", files)) == files
 
 
 # Bounds -------------------------------------------------------------------------------------------------
@@ -292,16 +321,22 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@pytest.mark.parametrize("way", BOMBS)
-def test_a_bomb_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    source = BOMBS[way](tmp_path / "bomb")
-    assert taken(source) == {"one.wav": bytes(10_000_000)}  # within the slack that a small archive has
-    shutil.rmtree(tmp_path / "into")
-    monkeypatch.setattr(archives, "SLACK", 100_000)
-    monkeypatch.setattr(archives, "MAX_RATIO", 20)
-    assert "unpacks to more than" in complaint(source)
-    most = 20 * source.stat().st_size + 100_000
-    assert sum(path.stat().st_size for path in (tmp_path / "into").iterdir()) <= most < 1_000_000
+def test_a_bomb_ends_early(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for way, write in BOMBS.items():
+        with subtests.test(way=way), monkeypatch.context() as patch:
+            source = write(tmp_path_factory.mktemp("case") / "bomb")
+            into = source.with_name("into")
+            assert taken(source) == {
+                "one.wav": bytes(10_000_000)
+            }  # within the slack that a small archive has
+            shutil.rmtree(into)
+            patch.setattr(archives, "SLACK", 100_000)
+            patch.setattr(archives, "MAX_RATIO", 20)
+            assert "unpacks to more than" in complaint(source)
+            most = 20 * source.stat().st_size + 100_000
+            assert sum(path.stat().st_size for path in into.iterdir()) <= most < 1_000_000
 
 
 def test_a_bomb_in_what_nobody_wants_ends_early_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,25 +355,35 @@ def test_a_bomb_behind_the_end_of_a_tar_ends_early_too(
     assert "unpacks to more than" in complaint(tmp_path / "bomb")
 
 
-@pytest.mark.parametrize("compression", ["bzip2", "lzma"])
-def test_a_bomb_does_not_fill_the_memory(tmp_path: Path, compression: str) -> None:
-    # zipfile expands at once whatever it reads of these, so it must be fed in small pieces.
-    content = b"".join(bytes(1_000_000) + MUSIC[start : start + 6000] for start in range(0, 150_000, 6000))
-    source = write_zip(tmp_path / "bomb", {"one.wav": content}, compression=compression)
-    assert source.stat().st_size < 200_000
-    tracemalloc.start()
-    try:
-        extract(source, into=tmp_path / "into", place=wav)
-        assert tracemalloc.get_traced_memory()[1] < len(content) / 2
-    finally:
-        tracemalloc.stop()
+def test_a_bomb_does_not_fill_the_memory(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for compression in ["bzip2", "lzma"]:
+        with subtests.test(compression=compression):
+            tmp_path = tmp_path_factory.mktemp("case")
+            # zipfile expands at once whatever it reads of these, so it must be fed in small pieces.
+            content = b"".join(
+                bytes(1_000_000) + MUSIC[start : start + 6000] for start in range(0, 150_000, 6000)
+            )
+            source = write_zip(tmp_path / "bomb", {"one.wav": content}, compression=compression)
+            assert source.stat().st_size < 200_000
+            tracemalloc.start()
+            try:
+                extract(source, into=tmp_path / "into", place=wav)
+                assert tracemalloc.get_traced_memory()[1] < len(content) / 2
+            finally:
+                tracemalloc.stop()
 
 
-@pytest.mark.parametrize("claimed", [10, 10_000_000])
-def test_a_zip_that_lies_about_a_size_is_damaged(tmp_path: Path, claimed: int) -> None:
-    source = write_zip(tmp_path / "a.zip", {"one.wav": b"x" * 1000})
-    set_central(source, 24, claimed.to_bytes(4, "little"))
-    assert "is cut off or damaged" in complaint(source)
+def test_a_zip_that_lies_about_a_size_is_damaged(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for claimed in [10, 10_000_000]:
+        with subtests.test(claimed=claimed):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = write_zip(tmp_path / "a.zip", {"one.wav": b"x" * 1000})
+            set_central(source, 24, claimed.to_bytes(4, "little"))
+            assert "is cut off or damaged" in complaint(source)
 
 
 def test_a_zip_that_lies_about_a_size_and_its_sum_is_damaged(tmp_path: Path) -> None:
@@ -363,23 +408,27 @@ def test_members_that_lie_inside_another_are_refused(tmp_path: Path) -> None:
     assert "lies inside another member" in complaint(source)
 
 
-@pytest.mark.parametrize("write", [write_folder, write_zip, write_tar])
 def test_too_many_members_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[..., Path]
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 4)
-    assert "has more than 4 members" in complaint(
-        write(tmp_path / "source", {f"{n}.wav": b"" for n in range(5)})
-    )
+    for write in [write_folder, write_zip, write_tar]:
+        with subtests.test(write=write.__name__):
+            tmp_path = tmp_path_factory.mktemp("case")
+            monkeypatch.setattr(archives, "MAX_MEMBERS", 4)
+            assert "has more than 4 members" in complaint(
+                write(tmp_path / "source", {f"{n}.wav": b"" for n in range(5)})
+            )
 
 
-@pytest.mark.parametrize("way", WAYS)
 def test_what_the_disk_cannot_hold_is_refused_before_it_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    source = WAYS[way](tmp_path / "source")
-    monkeypatch.setattr(disk, "MARGIN", 10**18)
-    assert "GB that the disk can spare: free some space" in complaint(source)
+    for way in WAYS:
+        with subtests.test(way=way):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = WAYS[way](tmp_path / "source")
+            monkeypatch.setattr(disk, "MARGIN", 10**18)
+            assert "GB that the disk can spare: free some space" in complaint(source)
 
 
 def test_members_of_a_tar_are_not_kept_in_memory(tmp_path: Path) -> None:
@@ -397,25 +446,33 @@ def test_members_of_a_tar_are_not_kept_in_memory(tmp_path: Path) -> None:
 # Damage ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "folder"])
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999])
-def test_a_truncated_archive_is_to_be_downloaded_again(tmp_path: Path, way: str, share: float) -> None:
-    source = WAYS[way](tmp_path / "archive")
-    whole = source.read_bytes()
-    source.write_bytes(whole[: int(share * len(whole))])
-    if way == "w" and share == 0.999:
-        source.write_bytes(whole[: len(whole) // 10240 * 10240 - 10240])  # tar pads its end with many zeros
-    assert "download it again" in complaint(source)
-
-
-@pytest.mark.parametrize("num_bytes", [512 + 300_032, 512 + 300_032 + 1024])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
-def test_a_tar_that_ends_between_two_members_is_not_whole(
-    tmp_path: Path, num_bytes: int, pack: Callable[[bytes], bytes]
+def test_a_truncated_archive_is_to_be_downloaded_again(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    whole = write_tar(tmp_path / "whole.tar", mode="w").read_bytes()
-    (tmp_path / "a.tar").write_bytes(pack(whole[:num_bytes]))
-    assert "it ends before the mark of its end" in complaint(tmp_path / "a.tar")
+    for way in [way for way in WAYS if way != "folder"]:
+        for share in [0.01, 0.5, 0.9, 0.999]:
+            with subtests.test(way=way, share=share):
+                tmp_path = tmp_path_factory.mktemp("case")
+                source = WAYS[way](tmp_path / "archive")
+                whole = source.read_bytes()
+                source.write_bytes(whole[: int(share * len(whole))])
+                if way == "w" and share == 0.999:
+                    source.write_bytes(
+                        whole[: len(whole) // 10240 * 10240 - 10240]
+                    )  # tar pads its end with many zeros
+                assert "download it again" in complaint(source)
+
+
+def test_a_tar_that_ends_between_two_members_is_not_whole(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for num_bytes in [512 + 300_032, 512 + 300_032 + 1024]:
+        for pack in [bytes, gzip.compress, bz2.compress, lzma.compress]:
+            with subtests.test(pack=pack, num_bytes=num_bytes):
+                tmp_path = tmp_path_factory.mktemp("case")
+                whole = write_tar(tmp_path / "whole.tar", mode="w").read_bytes()
+                (tmp_path / "a.tar").write_bytes(pack(whole[:num_bytes]))
+                assert "it ends before the mark of its end" in complaint(tmp_path / "a.tar")
 
 
 def test_a_damaged_header_is_not_taken_for_the_end_of_a_tar(tmp_path: Path) -> None:
@@ -425,20 +482,28 @@ def test_a_damaged_header_is_not_taken_for_the_end_of_a_tar(tmp_path: Path) -> N
     assert "a header is damaged" in complaint(tmp_path / "a.tar")
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way not in ("folder", "w")])
-def test_a_flipped_bit_in_the_content_does_not_go_unseen(tmp_path: Path, way: str) -> None:
-    source = WAYS[way](tmp_path / "archive")
-    whole = bytearray(source.read_bytes())
-    whole[len(whole) // 2] ^= 4  # in the middle of the long file
-    source.write_bytes(whole)
-    assert "is cut off or damaged" in complaint(source)
+def test_a_flipped_bit_in_the_content_does_not_go_unseen(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for way in [way for way in WAYS if way not in ("folder", "w")]:
+        with subtests.test(way=way):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = WAYS[way](tmp_path / "archive")
+            whole = bytearray(source.read_bytes())
+            whole[len(whole) // 2] ^= 4  # in the middle of the long file
+            source.write_bytes(whole)
+            assert "is cut off or damaged" in complaint(source)
 
 
-@pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_a_wrong_sum_in_a_zip_does_not_go_unseen(tmp_path: Path, compression: str) -> None:
-    source = write_zip(tmp_path / "a.zip", {"one.wav": MUSIC}, compression=compression)
-    set_central(source, 16, bytes(4))
-    assert "Bad CRC-32" in complaint(source)
+def test_a_wrong_sum_in_a_zip_does_not_go_unseen(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for compression in COMPRESSIONS:
+        with subtests.test(compression=compression):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = write_zip(tmp_path / "a.zip", {"one.wav": MUSIC}, compression=compression)
+            set_central(source, 16, bytes(4))
+            assert "Bad CRC-32" in complaint(source)
 
 
 def test_a_wrong_sum_at_the_very_end_of_a_gzip_does_not_go_unseen(tmp_path: Path) -> None:
@@ -449,9 +514,10 @@ def test_a_wrong_sum_at_the_very_end_of_a_gzip_does_not_go_unseen(tmp_path: Path
     assert "CRC check failed" in complaint(source)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
+def test_what_is_no_archive_is_said_to_be_something_else(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for content, reason in [
         (b"\xef\xbb\xbf\n <!DOCTYPE html><html>log in</html>", "it begins like an HTML page"),
         (b"<HTML>404" + bytes(1000), "it begins like an HTML page"),
         (b"RIFF....WAVE", "it begins with b'RIFF....WAVE'"),
@@ -460,11 +526,11 @@ def test_a_wrong_sum_at_the_very_end_of_a_gzip_does_not_go_unseen(tmp_path: Path
         (gzip.compress(b"just text" * 1000, mtime=0), "what it holds is not a tar archive"),
         (gzip.compress(b"", mtime=0), "is cut off or damaged"),
         (b"Rar!\x1a\x07\x00" + bytes(600), "it begins with b'Rar!"),
-    ],
-)
-def test_what_is_no_archive_is_said_to_be_something_else(tmp_path: Path, content: bytes, reason: str) -> None:
-    (tmp_path / "archive.zip").write_bytes(content)
-    assert reason in complaint(tmp_path / "archive.zip")
+    ]:
+        with subtests.test(reason=reason):
+            tmp_path = tmp_path_factory.mktemp("case")
+            (tmp_path / "archive.zip").write_bytes(content)
+            assert reason in complaint(tmp_path / "archive.zip")
 
 
 def test_a_tar_whose_last_member_is_a_zip_is_a_tar(tmp_path: Path) -> None:
@@ -480,17 +546,16 @@ def test_a_zip_behind_a_program_that_unpacks_it_is_a_zip(tmp_path: Path) -> None
     assert taken(source) == WANTED
 
 
-@pytest.mark.parametrize(
-    ("offset", "value", "reason"),
-    [(8, b"\x01\x00", "password required"), (10, b"\x09\x00", "compression")],  # 9: deflate64, of Windows
-)
 def test_an_encryption_or_compression_that_python_lacks_is_named(
-    tmp_path: Path, offset: int, value: bytes, reason: str
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    source = write_zip(tmp_path / "a.zip", {"one.wav": b"x"})
-    set_central(source, offset, value)
-    message = complaint(source)
-    assert reason in message and "unpack it and name the folder" in message
+    for offset, value, reason in [(8, b"\x01\x00", "password required"), (10, b"\x09\x00", "compression")]:
+        with subtests.test(reason=reason):
+            tmp_path = tmp_path_factory.mktemp("case")
+            source = write_zip(tmp_path / "a.zip", {"one.wav": b"x"})
+            set_central(source, offset, value)
+            message = complaint(source)
+            assert reason in message and "unpack it and name the folder" in message
 
 
 # The disk -------------------------------------------------------------------------------------------------

@@ -86,14 +86,17 @@ def in_process(
 # Where a file lies --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
-def test_a_file_lies_under_its_declared_checksum(server: Server, cache: Path, algorithm: str) -> None:
-    digits = hashlib.new(algorithm, CONTENT).hexdigest()
-    url = server.serve(PATH, CONTENT)
-    path = fetch(Remote(name="music.zip", urls=(url,), checksum=f"{algorithm}:{digits}"), cache=cache)
-    assert path == cache / algorithm / digits / "music.zip"
-    assert path.read_bytes() == CONTENT
-    assert {asked.encoding for asked in server.asked} == {"identity"}
+def test_a_file_lies_under_its_declared_checksum(
+    server: Server, cache: Path, subtests: pytest.Subtests
+) -> None:
+    for algorithm in ["sha1", "sha256", "md5"]:
+        with subtests.test(algorithm=algorithm):
+            digits = hashlib.new(algorithm, CONTENT).hexdigest()
+            url = server.serve(PATH, CONTENT)
+            path = fetch(Remote(name="music.zip", urls=(url,), checksum=f"{algorithm}:{digits}"), cache=cache)
+            assert path == cache / algorithm / digits / "music.zip"
+            assert path.read_bytes() == CONTENT
+            assert {asked.encoding for asked in server.asked} == {"identity"}
 
 
 def test_a_file_without_a_checksum_lies_under_its_sha256(server: Server, cache: Path) -> None:
@@ -102,23 +105,29 @@ def test_a_file_without_a_checksum_lies_under_its_sha256(server: Server, cache: 
     assert path.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("known", [True, False])
 def test_a_file_that_is_there_needs_no_network(
-    cache: Path, known: bool, remote: Remote, server: Server
+    remote: Remote, server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    remote = remote if known else unknown(*remote.urls)
-    paths = {fetch(remote, cache=cache) for _ in range(3)}
-    assert len(paths) == 1 and len(server.asked) == 1
+    for known in [True, False]:
+        with subtests.test(known=known):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            remote = remote if known else unknown(*remote.urls)
+            paths = {fetch(remote, cache=cache) for _ in range(3)}
+            assert len(paths) == 1 and len(server.asked) == 1
 
 
-@pytest.mark.parametrize("known", [True, False])
 def test_a_cached_file_of_the_wrong_size_is_brought_again(
-    cache: Path, known: bool, remote: Remote, server: Server
+    remote: Remote, server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    remote = Remote(name=remote.name, urls=remote.urls, checksum=SHA1 if known else None)
-    fetch(remote, cache=cache).write_bytes(CONTENT[:-1])
-    assert fetch(remote, cache=cache).read_bytes() == CONTENT
-    assert len(server.asked) == 2
+    for known in [True, False]:
+        with subtests.test(known=known):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            remote = Remote(name=remote.name, urls=remote.urls, checksum=SHA1 if known else None)
+            fetch(remote, cache=cache).write_bytes(CONTENT[:-1])
+            assert fetch(remote, cache=cache).read_bytes() == CONTENT
+            assert len(server.asked) == 2
 
 
 def test_a_compressed_file_stays_compressed_whatever_the_server_calls_it(server: Server, cache: Path) -> None:
@@ -148,36 +157,40 @@ def test_a_broken_connection_is_continued_where_it_broke(remote: Remote, server:
     assert kept(cache / "partial") == []
 
 
-@pytest.mark.parametrize(
-    ("validators", "used"),
-    [
+def test_a_version_is_told_by_a_strong_etag_or_by_its_date(
+    server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for validators, used in [
         ({"ETag": '"v1"', "Last-Modified": "yesterday"}, '"v1"'),
         ({"ETag": 'W/"v1"', "Last-Modified": "yesterday"}, "yesterday"),
         ({"Last-Modified": "yesterday"}, "yesterday"),
-    ],
-)
-def test_a_version_is_told_by_a_strong_etag_or_by_its_date(
-    server: Server, cache: Path, validators: dict[str, str], used: str
-) -> None:
-    url = server.serve(PATH, CONTENT, validators=validators)
-    server.queue(PATH, Fault(drop_after=1000))
-    assert fetch(unknown(url), cache=cache).read_bytes() == CONTENT
-    assert [asked.if_range for asked in server.asked] == [None, used]
+    ]:
+        with subtests.test(validators=validators):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            url = server.serve(PATH, CONTENT, validators=validators)
+            server.queue(PATH, Fault(drop_after=1000))
+            assert fetch(unknown(url), cache=cache).read_bytes() == CONTENT
+            assert [asked.if_range for asked in server.asked] == [None, used]
 
 
-@pytest.mark.parametrize("validators", [{}, {"ETag": 'W/"v1"'}])
 def test_without_a_version_a_broken_download_starts_over(
-    server: Server, cache: Path, validators: dict[str, str]
+    server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    url = server.serve(PATH, CONTENT, validators=validators)
-    server.queue(PATH, Fault(drop_after=1000))
-    assert fetch(unknown(url), cache=cache).read_bytes() == CONTENT
-    assert server.ranges(PATH) == [None, None]
+    for validators in [{}, {"ETag": 'W/"v1"'}]:
+        with subtests.test(validators=validators):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            url = server.serve(PATH, CONTENT, validators=validators)
+            server.queue(PATH, Fault(drop_after=1000))
+            assert fetch(unknown(url), cache=cache).read_bytes() == CONTENT
+            assert server.ranges(PATH) == [None, None]
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
+def test_another_part_than_the_asked_one_is_never_appended(
+    remote: Remote, server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for fault in [
         Fault(ignore_range=True),
         Fault(shift=1),
         Fault(shift=-1),
@@ -185,16 +198,15 @@ def test_without_a_version_a_broken_download_starts_over(
         Fault(headers={"Content-Range": None}),
         Fault(headers={"Content-Range": f"bytes 1000-{len(CONTENT)}/{len(CONTENT) + 1}"}),
         Fault(status=416, headers={"Content-Range": "bytes */500"}),
-    ],
-)
-@pytest.mark.parametrize("known", [True, False])
-def test_another_part_than_the_asked_one_is_never_appended(
-    remote: Remote, server: Server, cache: Path, fault: Fault, known: bool
-) -> None:
-    server.queue(PATH, Fault(drop_after=1000), fault)
-    assert fetch(remote if known else unknown(*remote.urls), cache=cache).read_bytes() == CONTENT
-    over = [] if fault.ignore_range else [None]  # the whole file was just sent
-    assert server.ranges(PATH) == [None, "bytes=1000-", *over]
+    ]:
+        for known in [True, False]:
+            with subtests.test(fault=fault, known=known):
+                server.asked.clear()
+                cache = tmp_path_factory.mktemp("cache")
+                server.queue(PATH, Fault(drop_after=1000), fault)
+                assert fetch(remote if known else unknown(*remote.urls), cache=cache).read_bytes() == CONTENT
+                over = [] if fault.ignore_range else [None]  # the whole file was just sent
+                assert server.ranges(PATH) == [None, "bytes=1000-", *over]
 
 
 def test_a_file_that_changes_between_two_processes_comes_whole(server: Server, cache: Path) -> None:
@@ -245,14 +257,18 @@ def test_a_server_that_breaks_off_at_the_same_byte_each_time_is_given_up(
     assert kept(cache) == []
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-def test_a_server_in_trouble_is_asked_again(remote: Remote, server: Server, cache: Path, status: int) -> None:
-    server.queue(PATH, *[Fault(status=status, headers={"Retry-After": "0"})] * (http.ATTEMPTS - 1))
-    assert fetch(remote, cache=cache).read_bytes() == CONTENT
+def test_a_server_in_trouble_is_asked_again(
+    remote: Remote, server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for status in [408, 429, 500, 502, 503]:
+        with subtests.test(status=status):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            server.queue(PATH, *[Fault(status=status, headers={"Retry-After": "0"})] * (http.ATTEMPTS - 1))
+            assert fetch(remote, cache=cache).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("more", [0, 300_000])
+@pytest.mark.parametrize(("known", "more"), [(True, 300_000), (False, 0)])
 def test_a_killed_download_is_continued_by_the_next_process(
     remote: Remote, server: Server, cache: Path, known: bool, more: int
 ) -> None:
@@ -276,24 +292,28 @@ def test_after_the_last_byte_nothing_is_asked_for(remote: Remote, server: Server
     assert len(server.asked) == num_asked
 
 
-@pytest.mark.parametrize(
-    "left", [bytes(1000), CONTENT[:500] + bytes(500), bytes(len(CONTENT)), CONTENT + b"more"]
-)
 def test_a_damaged_partial_file_costs_a_download_and_not_the_mirror(
-    remote: Remote, server: Server, cache: Path, left: bytes
+    remote: Remote, server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    leave_partial(remote, server, cache).write_bytes(left)
-    assert fetch(remote, cache=cache).read_bytes() == CONTENT
+    for left in [bytes(1000), CONTENT[:500] + bytes(500), bytes(len(CONTENT)), CONTENT + b"more"]:
+        with subtests.test(num_bytes=len(left)):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            leave_partial(remote, server, cache).write_bytes(left)
+            assert fetch(remote, cache=cache).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("record", ["", "{}", "[1]", '{"validator": 1, "num_bytes": "many"}'])
 def test_a_partial_file_without_a_readable_record_is_not_continued(
-    remote: Remote, server: Server, cache: Path, record: str
+    remote: Remote, server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    partial = leave_partial(remote, server, cache)
-    partial.with_name(partial.name + ".json").write_text(record)
-    assert fetch(remote, cache=cache).read_bytes() == CONTENT
-    assert server.ranges(PATH)[-1] is None
+    for record in ["", "{}", "[1]", '{"validator": 1, "num_bytes": "many"}']:
+        with subtests.test(record=record):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            partial = leave_partial(remote, server, cache)
+            partial.with_name(partial.name + ".json").write_text(record)
+            assert fetch(remote, cache=cache).read_bytes() == CONTENT
+            assert server.ranges(PATH)[-1] is None
 
 
 def leave_partial(remote: Remote, server: Server, cache: Path) -> Path:
@@ -345,35 +365,40 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("reason", WRONG)
 def test_a_mirror_that_gives_something_else_is_left_for_the_next(
-    remote: Remote, server: Server, cache: Path, reason: str
+    remote: Remote, server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    server.serve("/bad.zip", CONTENT)
-    server.always["/bad.zip"] = WRONG[reason]
-    bad = server.url("/bad.zip")
-    both = Remote(name="music.zip", urls=(bad, *remote.urls), checksum=SHA1, num_bytes=len(CONTENT))
-    assert fetch(both, cache=cache).read_bytes() == CONTENT
-    alone = Remote(name="music.zip", urls=(bad,), checksum=SHA1, num_bytes=len(CONTENT))
-    assert f"{bad} " in complaint(alone, cache / "other") and reason in complaint(alone, cache / "other")
-    assert kept(cache / "other") == []
+    for reason in WRONG:
+        with subtests.test(reason=reason):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            server.serve("/bad.zip", CONTENT)
+            server.always["/bad.zip"] = WRONG[reason]
+            bad = server.url("/bad.zip")
+            both = Remote(name="music.zip", urls=(bad, *remote.urls), checksum=SHA1, num_bytes=len(CONTENT))
+            assert fetch(both, cache=cache).read_bytes() == CONTENT
+            alone = Remote(name="music.zip", urls=(bad,), checksum=SHA1, num_bytes=len(CONTENT))
+            assert f"{bad} " in complaint(alone, cache / "other") and reason in complaint(
+                alone, cache / "other"
+            )
+            assert kept(cache / "other") == []
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
+def test_what_is_wrong_shows_where_nothing_was_declared(
+    server: Server, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for fault, reason in [
         (Fault(num_announced=len(CONTENT) + 1), "has 1000000 bytes instead of 1000001"),
         (Fault(body=PAGE), "gives a web page instead of the file"),
         (Fault(body=b""), "gives an empty file"),
-    ],
-)
-def test_what_is_wrong_shows_where_nothing_was_declared(
-    server: Server, cache: Path, fault: Fault, reason: str
-) -> None:
-    url = server.serve(PATH, CONTENT)
-    server.always[PATH] = fault
-    assert reason in complaint(unknown(url), cache)
-    assert kept(cache) == []
+    ]:
+        with subtests.test(reason=reason):
+            server.asked.clear()
+            cache = tmp_path_factory.mktemp("cache")
+            url = server.serve(PATH, CONTENT)
+            server.always[PATH] = fault
+            assert reason in complaint(unknown(url), cache)
+            assert kept(cache) == []
 
 
 def test_when_all_mirrors_fail_each_is_named_with_its_reason_and_the_way_out(
@@ -425,19 +450,16 @@ def test_an_unknown_host_is_called_so() -> None:
     assert "names a host that is not found" in http._reason(wrapped)
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
+def test_a_server_may_ask_to_wait_in_seconds_or_until_a_date() -> None:
+    for header, seconds in [
         (None, 0),
         ("7", 7),
         ("Thu, 01 Jan 2026 00:01:30 GMT", 90),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
         ("soon", 0),
         ("-7", 0),
-    ],
-)
-def test_a_server_may_ask_to_wait_in_seconds_or_until_a_date(header: str | None, seconds: float) -> None:
-    assert http.asked_wait(header, now=datetime(2026, 1, 1, tzinfo=UTC)) == seconds
+    ]:
+        assert http.asked_wait(header, now=datetime(2026, 1, 1, tzinfo=UTC)) == seconds
 
 
 def test_pauses_grow_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

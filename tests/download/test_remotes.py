@@ -9,9 +9,8 @@ from genrepro.base.errors import GenreproError
 from genrepro.download.cache import Remote, declared, remote_of
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_a_remote_that_cannot_be_is_a_programmers_mistake(subtests: pytest.Subtests) -> None:
+    for wrong in [
         {"name": ""},
         {"name": "../music.zip"},
         {"name": ".."},
@@ -27,31 +26,24 @@ from genrepro.download.cache import Remote, declared, remote_of
         {"checksum": "sha1:5b3d6ddd"},
         {"num_bytes": 0},
         {"num_bytes": True},
-    ],
-)
-def test_a_remote_that_cannot_be_is_a_programmers_mistake(wrong: dict) -> None:
-    with pytest.raises(ValueError):
-        Remote(**{"name": "music.zip", "urls": ("https://host/music.zip",), **wrong})
+    ]:
+        with subtests.test(wrong=wrong), pytest.raises(ValueError):
+            Remote(**{"name": "music.zip", "urls": ("https://host/music.zip",), **wrong})
 
 
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
+def test_a_url_names_its_file() -> None:
+    for url, name in [
         ("https://host/data/music.zip", "music.zip"),
         ("http://host:8000/music.tar.gz?download=1", "music.tar.gz"),
         ("https://host/my%20music.zip", "my music.zip"),
-    ],
-)
-def test_a_url_names_its_file(url: str, name: str) -> None:
-    assert remote_of(url) == Remote(name=name, urls=(url,))
+    ]:
+        assert remote_of(url) == Remote(name=name, urls=(url,))
 
 
-@pytest.mark.parametrize(
-    "url", ["https://host/", "https://host", "https://host/a%2F..", "ftp://host/a.zip", "http://["]
-)
-def test_a_url_without_a_file_is_refused(url: str) -> None:
-    with pytest.raises(GenreproError, match="names no file to download"):
-        remote_of(url)
+def test_a_url_without_a_file_is_refused(subtests: pytest.Subtests) -> None:
+    for url in ["https://host/", "https://host", "https://host/a%2F..", "ftp://host/a.zip", "http://["]:
+        with subtests.test(url=url), pytest.raises(GenreproError, match="names no file to download"):
+            remote_of(url)
 
 
 SHA1 = f"sha1:{'0' * 40}"
@@ -75,9 +67,10 @@ def test_an_entry_of_the_users_file_replaces_urls_and_checks(
     assert declared(REMOTES) == {"small": small, "large": REMOTES["large"]}
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
+def test_a_misshapen_file_of_the_user_is_refused_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    for text, reason in [
         (None, "no such file"),
         ("{", "is not a JSON file"),
         ("[]", "must hold an object"),
@@ -89,14 +82,11 @@ def test_an_entry_of_the_users_file_replaces_urls_and_checks(
         ('{"small": {"urls": ["http://host/a.zip"], "sha1": "1"}}', "'sha1' is not one of"),
         ('{"small": {"urls": ["http://host/a.zip"], "checksum": 1}}', "checksum 1"),
         ('{"small": {"urls": ["http://host/a.zip"], "num_bytes": "1"}}', "num_bytes '1'"),
-    ],
-)
-def test_a_misshapen_file_of_the_user_is_refused_with_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, reason: str
-) -> None:
-    if text is not None:
-        (tmp_path / "remotes.json").write_text(text)
-    monkeypatch.setenv("GENREPRO_REMOTES", str(tmp_path / "remotes.json"))
-    with pytest.raises(GenreproError, match=r"remotes\.json") as caught:
-        declared(REMOTES)
-    assert reason in str(caught.value) and "\n" not in str(caught.value)
+    ]:
+        with subtests.test(text=text):
+            if text is not None:
+                (tmp_path / "remotes.json").write_text(text)
+            monkeypatch.setenv("GENREPRO_REMOTES", str(tmp_path / "remotes.json"))
+            with pytest.raises(GenreproError, match=r"remotes\.json") as caught:
+                declared(REMOTES)
+            assert reason in str(caught.value) and "\n" not in str(caught.value)

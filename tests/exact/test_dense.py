@@ -16,25 +16,26 @@ def a_pinned_process() -> None:
     assert numerics.pinned(), "conftest.py pins before numpy is imported"
 
 
-@pytest.mark.parametrize("shape", [(300,), (7, 300), (2, 5, 300), (3, 2, 4, 300)])
-@pytest.mark.parametrize("bias", [True, False])
-def test_values_and_gradients_are_torchs(shape: tuple[int, ...], bias: bool) -> None:
-    torch.manual_seed(0)
-    layer = nn.Linear(300, 400, bias=bias).double()
-    given = torch.randn(shape)
-    reference = layer(exact := given.double().requires_grad_())
-    reference.square().sum().backward()
-    expected = [parameter.grad.float() for parameter in layer.parameters()]
-    layer.float().zero_grad()
-    given.requires_grad_()
-    with dense.arithmetic(CPU):
-        outputs = layer(given)
-        outputs.square().sum().backward()
-    assert outputs.shape == (*shape[:-1], 400)
-    torch.testing.assert_close(outputs, reference.float(), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(given.grad, exact.grad.float(), rtol=1e-4, atol=1e-3)
-    for parameter, gradient in zip(layer.parameters(), expected, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-3)
+def test_values_and_gradients_are_torchs(subtests: pytest.Subtests) -> None:
+    for shape in [(300,), (7, 300), (2, 5, 300), (3, 2, 4, 300)]:
+        for bias in [True, False]:
+            with subtests.test(shape=shape, bias=bias):
+                torch.manual_seed(0)
+                layer = nn.Linear(300, 400, bias=bias).double()
+                given = torch.randn(shape)
+                reference = layer(exact := given.double().requires_grad_())
+                reference.square().sum().backward()
+                expected = [parameter.grad.float() for parameter in layer.parameters()]
+                layer.float().zero_grad()
+                given.requires_grad_()
+                with dense.arithmetic(CPU):
+                    outputs = layer(given)
+                    outputs.square().sum().backward()
+                assert outputs.shape == (*shape[:-1], 400)
+                torch.testing.assert_close(outputs, reference.float(), rtol=1e-5, atol=1e-5)
+                torch.testing.assert_close(given.grad, exact.grad.float(), rtol=1e-4, atol=1e-3)
+                for parameter, gradient in zip(layer.parameters(), expected, strict=True):
+                    torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-3)
 
 
 def products(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
@@ -110,10 +111,11 @@ def test_the_same_rows_give_the_same_bytes() -> None:
     assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("width", [dense.SLOW_STRIDE, 2 * dense.SLOW_STRIDE, 1024])
-@pytest.mark.parametrize("rows", [dense.MIN_COPY - 1, dense.MIN_COPY])
-def test_a_copy_of_a_transposed_matrix_changes_no_byte(width: int, rows: int) -> None:
-    torch.manual_seed(0)
-    gradient, weight = torch.randn(rows, 256), torch.randn(256, width)
-    directly = torch.ops.mkldnn._linear_pointwise(gradient, weight.t(), None, "none", [], "")
-    assert torch.equal(dense._product(gradient, weight.t()), directly)
+def test_a_copy_of_a_transposed_matrix_changes_no_byte(subtests: pytest.Subtests) -> None:
+    for width in [dense.SLOW_STRIDE, 2 * dense.SLOW_STRIDE, 1024]:
+        for rows in [dense.MIN_COPY - 1, dense.MIN_COPY]:
+            with subtests.test(width=width, rows=rows):
+                torch.manual_seed(0)
+                gradient, weight = torch.randn(rows, 256), torch.randn(256, width)
+                directly = torch.ops.mkldnn._linear_pointwise(gradient, weight.t(), None, "none", [], "")
+                assert torch.equal(dense._product(gradient, weight.t()), directly)

@@ -132,9 +132,8 @@ def test_what_must_be_brought_is_told_from_the_parameters() -> None:
     assert COMMITTED["synthetic-ast-report-artist"].needs == ()
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
+def test_a_mistake_in_an_entry_is_one_sentence(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for changes, words in [
         ({"overrides": {"train.learning_rate": 1}}, "params.yaml has no parameter train.learning_rate"),
         ({"overrides": {"train": {}}}, "params.yaml has no parameter train."),
         ({"overrides": {"train.lr.x": 1}}, "params.yaml has no parameter train.lr.x"),
@@ -166,55 +165,53 @@ def test_what_must_be_brought_is_told_from_the_parameters() -> None:
         ({"sweep": {"lr": [0.1], "weight_decay": [0.1]}}, "sweep.lr must be first, last and step"),
         ({"sweep": {"momentum": [0.1]}}, "unknown key sweep.momentum"),
         ({"sweep": {"lr": [], "weight_decay": [0.1]}}, "sweep.lr has no value"),
-    ],
-)
-def test_a_mistake_in_an_entry_is_one_sentence(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    message = complaint(tmp_path, songs=songs(**changes))
-    assert message.startswith("/experiments.yaml: songs: ")
-    assert words in message
+    ]:
+        with subtests.test(words=words):
+            message = complaint(tmp_path, songs=songs(**changes))
+            assert message.startswith("/experiments.yaml: songs: ")
+            assert words in message
 
 
-@pytest.mark.parametrize("name", ["Songs", "so ngs", "-songs", "songs.lock.", "a/b", "so..ngs", "söngs", ""])
-def test_a_name_that_git_or_a_file_system_may_refuse_is_refused(tmp_path: Path, name: str) -> None:
-    assert f"{name!r} is not a name" in complaint(tmp_path, **{name: SONGS})
+def test_a_name_that_git_or_a_file_system_may_refuse_is_refused(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for name in ["Songs", "so ngs", "-songs", "songs.lock.", "a/b", "so..ngs", "söngs", ""]:
+        with subtests.test(name=name):
+            assert f"{name!r} is not a name" in complaint(tmp_path, **{name: SONGS})
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
+def test_a_broken_file_is_one_sentence(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for content, words in [
         ("experiments: {}", "the key recipes is missing"),
         ("[]", "the file must be a mapping"),
         ("recipes: {}\nexperiments: {a: 1}", "the entry: the file must be a mapping"),
         ("recipes: {}\nexperiments: {a: 1}\nexperiments: {}", "is not valid YAML"),
         ("recipes: [", "is not valid YAML"),
-    ],
-)
-def test_a_broken_file_is_one_sentence(tmp_path: Path, content: str, words: str) -> None:
-    (tmp_path / "e.yaml").write_text(content)
-    with pytest.raises(GenreproError) as caught:
-        experiments.load(tmp_path / "e.yaml", ROOT / "params.yaml")
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    ]:
+        with subtests.test(words=words):
+            (tmp_path / "e.yaml").write_text(content)
+            with pytest.raises(GenreproError) as caught:
+                experiments.load(tmp_path / "e.yaml", ROOT / "params.yaml")
+            assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("pairs", "words"),
-    [
+def test_a_question_that_no_two_experiments_answer_is_one_sentence(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for pairs, words in [
         ([["songs"]], "Why?: ['songs'] must name two experiments."),
         ([["songs", "songs"]], "Why?: ['songs', 'songs'] must name two experiments."),
         ([["song*", "songs"]], "Why?: ['song*', 'songs'] must name two experiments."),
         ([["songs", "song"]], "there is no experiment 'song'"),
         ([["songs", 1]], "questions.pairs = 1 must be text."),
         ("songs", "questions.pairs = 'songs' must be a list"),
-    ],
-)
-def test_a_question_that_no_two_experiments_answer_is_one_sentence(
-    tmp_path: Path, pairs: Any, words: str
-) -> None:
-    path = tmp_path / "experiments.yaml"
-    YAML().dump({**FILE, "questions": [{"asks": "Why?", "pairs": pairs}]}, path)
-    with pytest.raises(GenreproError) as caught:
-        experiments.questions(experiments.load(path, ROOT / "params.yaml"), path)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    ]:
+        with subtests.test(words=words):
+            path = tmp_path / "experiments.yaml"
+            YAML().dump({**FILE, "questions": [{"asks": "Why?", "pairs": pairs}]}, path)
+            with pytest.raises(GenreproError) as caught:
+                experiments.questions(experiments.load(path, ROOT / "params.yaml"), path)
+            assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_names_and_patterns_choose_each_experiment_once() -> None:

@@ -72,15 +72,16 @@ def test_further_settings_go_before_an_experiments_own(project: Repository) -> N
     assert settings == ["train.epochs=2", "train.lr=0.7", "seed=0", "cnn.channels=[4,4]"]
 
 
-@pytest.mark.parametrize(
-    "folder", ["music", "my music, (old) = 50%", "that's it", "ünï\\code", "[1]{2}", "back\\'s"]
-)
-def test_data_is_found_below_a_folder_whatever_its_name(project: Repository, folder: str) -> None:
-    (project.path / folder / "gtzan_images").mkdir(parents=True)
-    settings = arguments(entries.load()["pictures"], data=Path(folder))["pictures-s0"]
-    (source,) = (setting for setting in settings if setting.startswith("source="))
-    assert OverridesParser.create().parse_override(source).value() == f"{folder}/gtzan_images"
-    assert arguments(entries.load()["songs"], data=Path(folder))["songs-s0"][-1] == "seed=0"
+def test_data_is_found_below_a_folder_whatever_its_name(
+    project: Repository, subtests: pytest.Subtests
+) -> None:
+    for folder in ["music", "my music, (old) = 50%", "that's it", "ünï\\code", "[1]{2}", "back\\'s"]:
+        with subtests.test(folder=folder):
+            (project.path / folder / "gtzan_images").mkdir(parents=True)
+            settings = arguments(entries.load()["pictures"], data=Path(folder))["pictures-s0"]
+            (source,) = (setting for setting in settings if setting.startswith("source="))
+            assert OverridesParser.create().parse_override(source).value() == f"{folder}/gtzan_images"
+            assert arguments(entries.load()["songs"], data=Path(folder))["songs-s0"][-1] == "seed=0"
 
 
 def test_a_named_source_goes_before_the_folder(project: Repository) -> None:
@@ -100,9 +101,10 @@ def invoke(*arguments: str) -> str:
     return CliRunner().invoke(app, ["experiment", *arguments]).output
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
+def test_a_mistake_on_the_command_line_is_one_sentence(
+    project: Repository, subtests: pytest.Subtests
+) -> None:
+    for arguments, words in [
         (["run", "song"], "there is no experiment 'song'"),
         (["list", "song"], "there is no experiment 'song'"),
         (["collect", "song"], "there is no experiment 'song'"),
@@ -113,14 +115,11 @@ def invoke(*arguments: str) -> str:
         (["run", "songs", "-S", "train.rate=1"], "-S train.rate=1: params.yaml has no parameter train.rate"),
         (["run", "songs", "-S", "seed=1"], "choose some of them with --seed"),
         (["run", "songs", "--seed", "1"], "none of these experiments has such a seed"),
-    ],
-)
-def test_a_mistake_on_the_command_line_is_one_sentence(
-    project: Repository, arguments: list[str], words: str
-) -> None:
-    printed = invoke(*arguments)
-    assert printed.startswith("genrepro: ") and words in printed
-    assert len(printed.splitlines()) == 1 and printed.endswith(".\n")
+    ]:
+        with subtests.test(arguments=arguments):
+            printed = invoke(*arguments)
+            assert printed.startswith("genrepro: ") and words in printed
+            assert len(printed.splitlines()) == 1 and printed.endswith(".\n")
 
 
 def test_parameters_that_are_not_committed_would_be_inherited_and_are_refused(project: Repository) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from support.builders import make_params, make_split, write_mels
 
-from genrepro.base.tables import unpack_mel
 from genrepro.features import packing
 from genrepro.models.shared import inputs
 from genrepro.models.shared.segments import fixed_spans, segment_frames, spans
@@ -78,14 +77,15 @@ def averaged(spectrogram: np.ndarray, frames: int, bands: int) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize(("frames", "bands"), [(1, 1), (2, 3), (7, 5), (50, 12)])
-def test_pooling_is_plain_averaging(frames: int, bands: int) -> None:
-    spectrogram = clips()["a.0"].astype(np.float16)
-    np.testing.assert_allclose(
-        packing.pool(spectrogram, frames=frames, bands=bands),
-        averaged(spectrogram, frames, bands),
-        rtol=1e-5,
-    )
+def test_pooling_is_plain_averaging(subtests: pytest.Subtests) -> None:
+    for frames, bands in [(1, 1), (2, 3), (7, 5), (50, 12)]:
+        with subtests.test(frames=frames, bands=bands):
+            spectrogram = clips()["a.0"].astype(np.float16)
+            np.testing.assert_allclose(
+                packing.pool(spectrogram, frames=frames, bands=bands),
+                averaged(spectrogram, frames, bands),
+                rtol=1e-5,
+            )
 
 
 def test_a_clip_shorter_than_a_group_is_averaged_as_a_whole() -> None:
@@ -142,17 +142,19 @@ def test_the_genre_of_each_track_is_kept(tmp_path: Path) -> None:
     assert packed.genres == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("max_frame_rate", "max_mels", "frames", "bands"),
-    [(10.0, 12, 1, 1), (9.9, 11, 2, 2), (5.0, 6, 2, 2), (3.4, 5, 3, 3), (100.0, 100, 1, 1)],
-)
-def test_resolution_is_the_finest_within_its_limits(
-    tmp_path: Path, max_frame_rate: float, max_mels: int, frames: int, bands: int
-) -> None:
-    packed = build(tmp_path, clips(), max_frame_rate=max_frame_rate, max_mels=max_mels)
-    assert packed.description["pooling"] == {"frames": frames, "bands": bands}
-    assert packed.description["frame_rate"] == pytest.approx(10 / frames)
-    assert packed.frames.shape[1] == packed.description["num_bands"] == 12 // bands
+def test_resolution_is_the_finest_within_its_limits(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for max_frame_rate, max_mels, frames, bands in [
+        (10.0, 12, 1, 1),
+        (9.9, 11, 2, 2),
+        (5.0, 6, 2, 2),
+        (3.4, 5, 3, 3),
+        (100.0, 100, 1, 1),
+    ]:
+        with subtests.test(max_frame_rate=max_frame_rate, max_mels=max_mels):
+            packed = build(tmp_path, clips(), max_frame_rate=max_frame_rate, max_mels=max_mels)
+            assert packed.description["pooling"] == {"frames": frames, "bands": bands}
+            assert packed.description["frame_rate"] == pytest.approx(10 / frames)
+            assert packed.frames.shape[1] == packed.description["num_bands"] == 12 // bands
 
 
 def test_a_band_that_is_constant_in_training_stays_a_number_elsewhere(tmp_path: Path) -> None:
@@ -182,22 +184,23 @@ def test_spans_of_a_side_are_its_whole_tracks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(packed.frames[first : first + length], rows_of(packed, track_id))
 
 
-@pytest.mark.parametrize("pieces", [3, 4, 6])
-def test_the_pieces_of_a_track_tile_it(tmp_path: Path, pieces: int) -> None:
-    packed = build(tmp_path, clips())
-    split = pd.DataFrame(
-        [
-            {"track_id": track_id, "segment": piece, "split": "train" if piece % 2 else "test"}
-            for track_id in sorted(set(SIDES) - {"b.3"})
-            for piece in range(pieces)
-        ]
-    )
-    covered = np.zeros(len(packed.frames), int)
-    for side in ("train", "test"):
-        found = spans(packed.index, split, side=side, genres=packed.genres)
-        for first, length in zip(found.first_frame, found.num_frames, strict=True):
-            covered[first : first + length] += 1
-    assert (covered == 1).all()
+def test_the_pieces_of_a_track_tile_it(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for pieces in (3, 4, 6):
+        with subtests.test(pieces=pieces):
+            packed = build(tmp_path, clips())
+            split = pd.DataFrame(
+                [
+                    {"track_id": track_id, "segment": piece, "split": "train" if piece % 2 else "test"}
+                    for track_id in sorted(set(SIDES) - {"b.3"})
+                    for piece in range(pieces)
+                ]
+            )
+            covered = np.zeros(len(packed.frames), int)
+            for side in ("train", "test"):
+                found = spans(packed.index, split, side=side, genres=packed.genres)
+                for first, length in zip(found.first_frame, found.num_frames, strict=True):
+                    covered[first : first + length] += 1
+            assert (covered == 1).all()
 
 
 def test_normalisation_of_pieces_uses_the_training_pieces_alone(tmp_path: Path) -> None:
@@ -223,18 +226,10 @@ def test_normalisation_of_pieces_uses_the_training_pieces_alone(tmp_path: Path) 
     assert description["mean"] == -30.0
 
 
-@pytest.mark.parametrize(
-    ("duration", "frame_rate", "expected"), [(2.0, 10.0, 20), (5.0, 10.766, 54), (0.01, 10.0, 1)]
-)
-def test_a_segment_has_its_duration_in_frames(duration: float, frame_rate: float, expected: int) -> None:
-    description = {"segments": {"duration": duration}, "frame_rate": frame_rate}
-    assert segment_frames(description) == expected
-
-
-def test_the_layout_of_mel_parquet_is_read_as_it_is_written() -> None:
-    # features reads the bytes by itself; the two must not drift apart.
-    spectrogram = clips()["a.0"].astype(np.float16)
-    np.testing.assert_array_equal(unpack_mel(spectrogram.tobytes(), num_mels=12), spectrogram)
+def test_a_segment_has_its_duration_in_frames() -> None:
+    for duration, frame_rate, expected in [(2.0, 10.0, 20), (5.0, 10.766, 54), (0.01, 10.0, 1)]:
+        description = {"segments": {"duration": duration}, "frame_rate": frame_rate}
+        assert segment_frames(description) == expected
 
 
 def test_mfcc_are_librosas_averaged_in_time_and_normalised_by_coefficient(tmp_path: Path) -> None:
@@ -268,23 +263,22 @@ def averaged_float(values: np.ndarray, frames: int) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize(("role", "length", "number"), [("grid", 4, 3), ("vote", 6, 2)])
-def test_fixed_segments_are_evenly_spaced_in_every_track(
-    tmp_path: Path, role: str, length: int, number: int
-) -> None:
-    write_mels(tmp_path / "mel.parquet", clips(), frame_rate=10.0)
-    plan = {"duration": 0.4, "num_grid_segments": 3, "vote_duration": 0.6, "num_segments": 2}
-    packed = packing.pack(
-        tmp_path / "mel.parquet",
-        genre=GENRE,
-        split=make_split(SIDES),
-        params=make_params(segments={**plan, "max_frame_rate": 10.0, "max_mels": 12}).segments,
-    )
-    whole = spans(packed.index, make_split(SIDES), side="test", genres=packed.genres)
-    segments = fixed_spans(packed, make_split(SIDES), side="test", role=role)
-    assert set(segments.num_frames) == {length} and len(segments.track) == 2 * number
-    for track in (0, 1):
-        starts = segments.first_frame[segments.track == track] - whole.first_frame[track]
-        expected = np.linspace(0, whole.num_frames[track] - length, number)
-        np.testing.assert_allclose(starts, expected, atol=0.5)
-        assert set(segments.label[segments.track == track]) == {whole.label[track]}
+def test_fixed_segments_are_evenly_spaced_in_every_track(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for role, length, number in [("grid", 4, 3), ("vote", 6, 2)]:
+        with subtests.test(role=role):
+            write_mels(tmp_path / "mel.parquet", clips(), frame_rate=10.0)
+            plan = {"duration": 0.4, "num_grid_segments": 3, "vote_duration": 0.6, "num_segments": 2}
+            packed = packing.pack(
+                tmp_path / "mel.parquet",
+                genre=GENRE,
+                split=make_split(SIDES),
+                params=make_params(segments={**plan, "max_frame_rate": 10.0, "max_mels": 12}).segments,
+            )
+            whole = spans(packed.index, make_split(SIDES), side="test", genres=packed.genres)
+            segments = fixed_spans(packed, make_split(SIDES), side="test", role=role)
+            assert set(segments.num_frames) == {length} and len(segments.track) == 2 * number
+            for track in (0, 1):
+                starts = segments.first_frame[segments.track == track] - whole.first_frame[track]
+                expected = np.linspace(0, whole.num_frames[track] - length, number)
+                np.testing.assert_allclose(starts, expected, atol=0.5)
+                assert set(segments.label[segments.track == track]) == {whole.label[track]}

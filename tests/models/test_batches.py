@@ -78,11 +78,11 @@ def test_a_span_that_is_too_short_is_looped() -> None:
     np.testing.assert_array_equal(rows_in(segments), [expected])
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 100])
-def test_each_span_has_one_turn_an_epoch(batch_size: int) -> None:
-    rows, labels, _ = one_epoch(batch_size=batch_size)
-    assert sorted(span_of(rows)) == [0, 1, 2, 3, 4]
-    np.testing.assert_array_equal(labels, make_spans().label[span_of(rows)])
+def test_each_span_has_one_turn_an_epoch() -> None:
+    for batch_size in (1, 2, 3, 5, 100):
+        rows, labels, _ = one_epoch(batch_size=batch_size)
+        assert sorted(span_of(rows)) == [0, 1, 2, 3, 4]
+        np.testing.assert_array_equal(labels, make_spans().label[span_of(rows)])
 
 
 def test_a_track_in_pieces_gives_one_of_them_an_epoch_and_in_time_all() -> None:

@@ -66,12 +66,12 @@ def test_swapped_weights_are_refused(toy: Toy, tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "one")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
-def test_a_missing_file_is_named(toy: Toy, tmp_path: Path, name: str) -> None:
-    checkpoint.save(tmp_path, make_model(0).state_dict(), describe(toy))
-    (tmp_path / name).unlink()
-    with pytest.raises(GenreproError, match=f"{name} is missing"):
-        checkpoint.load(tmp_path)
+def test_a_missing_file_is_named(toy: Toy, tmp_path: Path) -> None:
+    for name in ["model.safetensors", "model.json"]:
+        checkpoint.save(tmp_path, make_model(0).state_dict(), describe(toy))
+        (tmp_path / name).unlink()
+        with pytest.raises(GenreproError, match=f"{name} is missing"):
+            checkpoint.load(tmp_path)
 
 
 def test_the_description_carries_the_hash_of_the_weights(toy: Toy, tmp_path: Path) -> None:

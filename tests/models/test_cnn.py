@@ -1,9 +1,8 @@
-"""Claims about the network beside the blocks: what it hears, and that each of the two learns for itself."""
+"""Claims about the CNN: its blocks, what the network beside them hears, and that each learns for itself."""
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 import scipy.fft
 import torch
 from support.builders import Toy, make_inputs, make_params
@@ -39,6 +38,26 @@ def beating(rate: float, *, phase: float = 0.0, num_frames: int = 100) -> torch.
     return torch.sin(2 * torch.pi * rate * time + phase).expand(1, 1, 32, -1)
 
 
+FIVE = {"channels": [4, 6, 8, 10, 12], "dropout": 0.5}
+
+
+def test_there_is_a_block_for_each_of_the_channels_as_wide_as_it_says() -> None:
+    model = models.build("cnn", FIVE, num_genres=3)
+    kinds = [type(module).__name__ for module in model.modules() if not list(module.children())]
+    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 5 + ["Dropout", "Linear"]
+    widths = [
+        (layer.in_channels, layer.out_channels) for layer in model.modules() if isinstance(layer, nn.Conv2d)
+    ]
+    assert widths == [(1, 4), (4, 6), (6, 8), (8, 10), (10, 12)]
+
+
+def test_every_parameter_is_trained() -> None:
+    torch.manual_seed(0)
+    model = models.build("cnn", FIVE, num_genres=3).train()
+    model(torch.randn(4, 1, 32, 64)).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+
+
 def test_without_it_the_network_is_that_of_the_blocks() -> None:
     torch.manual_seed(0)
     blocks = models.build("cnn", {"channels": [4, 6], "dropout": 0.5}, num_genres=4)
@@ -51,13 +70,13 @@ def test_the_blocks_begin_with_the_same_weights_with_it_and_without() -> None:
     assert all(torch.equal(value, beside[name]) for name, value in alone.items())
 
 
-@pytest.mark.parametrize("num_frames", [1, 2, 49, 50, 51, 300])
-@pytest.mark.parametrize("num_bands", [1, 3, 109, 128])
-def test_segments_of_any_size_give_a_logit_a_genre(num_bands: int, num_frames: int) -> None:
-    torch.manual_seed(0)
-    model = models.build("cnn", CONFIG, num_genres=7, inputs=make_inputs(num_bands=num_bands)).eval()
-    logits = model(torch.randn(2, 1, num_bands, num_frames))
-    assert logits.shape == (2, 7) and torch.isfinite(logits).all()
+def test_segments_of_any_size_give_a_logit_a_genre() -> None:
+    for num_frames in (1, 2, 51, 300):
+        for num_bands in (1, 3, 109, 128):
+            torch.manual_seed(0)
+            model = models.build("cnn", CONFIG, num_genres=7, inputs=make_inputs(num_bands=num_bands)).eval()
+            logits = model(torch.randn(2, 1, num_bands, num_frames))
+            assert logits.shape == (2, 7) and torch.isfinite(logits).all()
 
 
 def test_timbre_is_mean_and_deviation_of_the_cosine_transform_and_of_its_change() -> None:

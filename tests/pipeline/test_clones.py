@@ -1,7 +1,6 @@
 """A colleague's clone: what DVC brings there, and no command of DVC's trips over a sweep that never ran."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ def quiet(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def test_every_command_of_dvc_works_in_a_clone_where_no_sweep_has_run(
-    reproduced: Project, tmp_path: Path, wait_for_queue: Callable[[Project], None]
+    reproduced: Project, tmp_path: Path
 ) -> None:
     reproduced.run("git", "init", "--quiet", "--bare", "--initial-branch", "main", str(tmp_path / "hub.git"))
     reproduced.run("git", "remote", "add", "hub", str(tmp_path / "hub.git"))
@@ -47,7 +46,7 @@ def test_every_command_of_dvc_works_in_a_clone_where_no_sweep_has_run(
     settings = [argument for override in overrides for argument in ("-S", override)]
     quiet(clone.run("dvc", "exp", "run", "--queue", "--name", "later", *settings))
     clone.run("dvc", "queue", "start")
-    wait_for_queue(clone)
+    clone.wait_for_queue()
     quiet(clone.run("dvc", "exp", "apply", "later"))
     assert "weights: pretrained/tiny.pth" in (clone.path / "params.yaml").read_text()
     quiet(clone.run("dvc", "exp", "push", str(tmp_path / "hub.git"), "here", "later"))

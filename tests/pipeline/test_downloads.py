@@ -137,7 +137,8 @@ def test_fma_over_a_bad_line_from_its_archives_and_from_their_folders(
     }
     declare(project, **{name: (path, mirrors[name]) for name, path in paths.items()})
     project.set(dataset=dataset, source="auto", split={"strategy": "official"})
-    assert repro(project) == STAGES
+    ran = stages_run(project.run("dvc", "repro", "split").stdout)  # after that it is as GTZAN
+    assert ran == STAGES[:5]
     if dataset == "fma_small":
         assert len(server.ranges("/short/fma_small.zip")) >= 1
         assert server.ranges("/fma_small.zip") == [None, "bytes=10000-", "bytes=20000-"]
@@ -154,13 +155,12 @@ def test_fma_over_a_bad_line_from_its_archives_and_from_their_folders(
     assert (split["num_train"], split["num_validation"], split["num_test"]) == (8 * 4, 8 * 2, 8)
     assert split["shared_artists"] == 0 and split["leaky"] == 0
 
-    project.set(source=str(paths["fma_small"]))
-    assert repro(project) == ["download"]
-    for path in paths.values():
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(tmp_path)
-    project.set(source=str(tmp_path))
-    assert repro(project) == ["download"]
+    if small:  # the same files from folders: nothing after the download runs again
+        for path in paths.values():
+            with zipfile.ZipFile(path) as archive:
+                archive.extractall(tmp_path)
+        project.set(source=str(tmp_path))
+        assert stages_run(project.run("dvc", "repro", "split").stdout) == ["download"]
     project.set(split={"strategy": "artist"}, source="auto")
 
 
@@ -170,7 +170,8 @@ def test_a_dead_network_names_the_local_way(project: Project) -> None:
     entries = json.loads(remotes.read_text())
     remotes.write_text(json.dumps(entries | {"gtzan_hugging_face": entries["gtzan_original"]}))
     project.set(dataset="gtzan", source="auto")
-    done = project.stage("download")
+    hasty = "from genrepro.download import http; http.BACKOFF = 0; from stages import download, run; "
+    done = project.run("python", "-c", f"import stages; {hasty}run(download.main)", check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     sentence = done.stderr.strip().splitlines()[-1]
     assert sentence.startswith("genrepro: ") and "-S source=" in sentence

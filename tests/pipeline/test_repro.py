@@ -40,7 +40,7 @@ def test_the_tables_hold_the_contract_columns(finished: Project) -> None:
 def test_the_metrics_hold_the_contract_keys(finished: Project) -> None:
     assert list(finished.json("test")) == [
         "accuracy", "accuracy_low", "accuracy_high", "segment_accuracy", "macro_f1", "log_loss",
-        "calibration_error", "num_tracks", "leaky",
+        "calibration_error", "num_tracks", "num_groups", "leaky",
     ]  # fmt: skip
     assert list(finished.json("split")) == [
         "num_train", "num_validation", "num_test", "num_excluded", "shared_artists", "shared_duplicates",
@@ -78,35 +78,25 @@ def test_predictions_pair_one_row_with_each_test_track(finished: Project) -> Non
     with (finished.path / "metrics" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["track_id"] for row in rows] == test
-    genres = list(rows[0])[3:]
+    genres = list(rows[0])[4:]  # after track_id, genre, predicted and group
     assert genres == sorted(genres) and len(genres) == 10
     for row in rows:
         assert sum(float(row[genre]) for genre in genres) == pytest.approx(1, abs=0.001)
         assert all(len(row[genre].split(".")[1]) == 4 for genre in genres)
 
 
-def test_a_learning_rate_re_runs_train_and_evaluate_alone(reproduced: Project) -> None:
-    ran = reproduced.run("dvc", "exp", "run", "--name", "faster", "--set-param", "train.lr=0.002")
-    assert stages_run(ran.stdout) == ["train", "evaluate"]
-    difference = json.loads(reproduced.run("dvc", "metrics", "diff", "--json").stdout)
-    assert "metrics/train.json" in difference
-    shown = reproduced.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
-    assert "faster" in shown and "train.lr" in shown
-
-
-@pytest.mark.parametrize("strategy", ["stratified", "random", "segment"])
-def test_strategies_that_leak_say_so_in_the_test_metrics(reproduced: Project, strategy: str) -> None:
-    reproduced.set(split={"strategy": strategy})
+def test_a_split_that_leaks_says_so_in_the_test_metrics(reproduced: Project) -> None:
+    reproduced.set(split={"strategy": "segment"})
     reproduced.run("dvc", "repro")
     assert reproduced.json("test")["leaky"] == reproduced.json("split")["leaky"] == 1
-    assert reproduced.json("split")["shared_artists"] > 0
-    assert (reproduced.json("split")["shared_tracks"] > 0) == (strategy == "segment")
+    assert reproduced.json("split")["shared_artists"] > 0 and reproduced.json("split")["shared_tracks"] > 0
 
 
 def test_moving_the_mel_parameters_moves_no_track(reproduced: Project) -> None:
     before = (reproduced.path / "data" / "synthetic" / "split.csv").read_bytes()
     reproduced.set(mel={"n_mels": 16})
-    reproduced.run("dvc", "repro", "split")
+    for stage in ("render", "audit", "split"):
+        assert reproduced.stage(stage).returncode == 0
     assert (reproduced.path / "data" / "synthetic" / "split.csv").read_bytes() == before
 
 

@@ -1,31 +1,15 @@
-"""Claims about figures: the data alone decides their bytes, and the gallery shows what it says."""
+"""Claims about the gallery: it shows what it says, and the data alone decide its bytes."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
-import pytest
 from PIL import Image
 from support.builders import make_catalog, write_mels
 
-from genrepro.figures import training
 from genrepro.render.gallery import draw_gallery, write_spectrogram
 
-CURVES = pd.DataFrame(
-    {
-        "epoch": [1, 2, 3],
-        "train_loss": [2.0, 1.5, 1.0],
-        "validation_loss": [2.1, 1.7, 1.8],
-        "train_accuracy": [0.2, 0.4, 0.6],
-        "validation_accuracy": [0.1, 0.3, 0.4],
-    }
-)
-PREDICTIONS = pd.DataFrame(
-    {"genre": ["jazz", "jazz", "rock", "rock"], "predicted": ["jazz", "rock", "rock", "rock"]}
-)
 GALLERY = {"jazz": 5, "rock": 14}
 
 
@@ -106,30 +90,9 @@ def test_a_spectrogram_has_a_pixel_a_cell_in_magma_and_low_bands_at_the_bottom(t
         np.testing.assert_allclose(pixels[9 - band, frame], expected, atol=1)
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda path: training.learning_curves(CURVES, best_epoch=2, path=path),
-        lambda path: training.confusion_matrix(PREDICTIONS, genres=["jazz", "pop", "rock"], path=path),
-    ],
-    ids=["learning curves", "confusion matrix"],
-)
-def test_a_figure_drawn_twice_is_the_same_bytes(tmp_path: Path, draw: Callable[[Path], None]) -> None:
-    draw(tmp_path / "one.png")
-    draw(tmp_path / "a" / "other.png")
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "a" / "other.png").read_bytes()
-
-
-def test_other_data_is_another_figure(tmp_path: Path) -> None:
-    training.learning_curves(CURVES, best_epoch=2, path=tmp_path / "one.png")
-    training.learning_curves(CURVES, best_epoch=3, path=tmp_path / "other.png")
-    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "other.png").read_bytes()
-
-
 def test_no_figure_stays_open(tmp_path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    training.learning_curves(CURVES, best_epoch=2, path=tmp_path / "a.png")
     gallery(tmp_path, per_genre=1)
     assert plt.get_fignums() == []
 

@@ -79,15 +79,16 @@ def test_every_track_keeps_its_row_in_order(raw: Path, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "levels.parquet")["track_id"].equals(expected)
 
 
-@pytest.mark.parametrize(("track_id", "reason"), [(UNDECODABLE, "undecodable: "), (DECLARED, "declared")])
 def test_a_faulty_track_has_no_frames_and_says_why(
-    raw: Path, tmp_path: Path, track_id: str, reason: str
+    raw: Path, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    rendered(raw, tmp_path)
-    rows = {row["track_id"]: row for row in pq.read_table(tmp_path / "mel.parquet").to_pylist()}
-    row = rows.pop(track_id)
-    assert (row["mel"], row["num_frames"]) == (None, 0) and row["fault"].startswith(reason)
-    assert sum(other["fault"] is not None for other in rows.values()) == 1
+    for track_id, reason in [(UNDECODABLE, "undecodable: "), (DECLARED, "declared")]:
+        with subtests.test(reason=reason):
+            rendered(raw, tmp_path)
+            rows = {row["track_id"]: row for row in pq.read_table(tmp_path / "mel.parquet").to_pylist()}
+            row = rows.pop(track_id)
+            assert (row["mel"], row["num_frames"]) == (None, 0) and row["fault"].startswith(reason)
+            assert sum(other["fault"] is not None for other in rows.values()) == 1
 
 
 def test_a_row_holds_the_tracks_spectrogram_and_levels(raw: Path, tmp_path: Path) -> None:

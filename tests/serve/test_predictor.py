@@ -138,44 +138,44 @@ def test_windows_lie_side_by_side_and_end_with_the_file(trained: Trained, tmp_pa
         assert sum(window.probabilities.values()) == pytest.approx(1) and list(window.probabilities) == GENRES
 
 
-@pytest.mark.parametrize(
-    ("num_frames", "starts"),
-    [
+def test_windows_of_ten_seconds() -> None:
+    for num_frames, starts in [
         (323, [0, 108, 215]),
         (324, [0, 108, 216]),
         (330, [0, 111, 222]),
         (108, [0]),
         (150, [0, 42]),
         (109, [0]),
-    ],
-)
-def test_windows_of_ten_seconds(num_frames: int, starts: list[int]) -> None:
-    # 30 s at 10.77 Hz are 323 frames; the longest of GTZAN's clips, 30.6 s, are 330 and still three windows.
-    got, width = windows(num_frames, 108)
-    assert (got.tolist(), width) == (starts, 108)
+    ]:
+        # 30 s at 10.77 Hz are 323 frames; GTZAN's longest clip, 30.6 s, has 330 and still three windows.
+        got, width = windows(num_frames, 108)
+        assert (got.tolist(), width) == (starts, 108)
 
 
-@pytest.mark.parametrize("num_frames", range(1, 40))
-@pytest.mark.parametrize("window_frames", [1, 2, 7, 30])
-def test_windows_stay_inside_any_file_and_no_two_are_the_same(num_frames: int, window_frames: int) -> None:
-    starts, width = windows(num_frames, window_frames)
-    assert width == min(window_frames, num_frames)
-    assert starts[0] == 0 and starts[-1] + width <= num_frames
-    assert (np.diff(starts) > 0).all() and (np.diff(starts) <= 1.1 * width + 1).all()
-    assert num_frames - (starts[-1] + width) <= 0.1 * width
+def test_windows_stay_inside_any_file_and_no_two_are_the_same() -> None:
+    for num_frames in range(1, 40):
+        for window_frames in [1, 2, 7, 30]:
+            starts, width = windows(num_frames, window_frames)
+            assert width == min(window_frames, num_frames)
+            assert starts[0] == 0 and starts[-1] + width <= num_frames
+            assert (np.diff(starts) > 0).all() and (np.diff(starts) <= 1.1 * width + 1).all()
+            assert num_frames - (starts[-1] + width) <= 0.1 * width
 
 
-@pytest.mark.parametrize("duration", [0.001, 0.05, 0.4])
 def test_a_file_shorter_than_a_window_is_one_window(
-    trained: Trained, tmp_path: Path, duration: float
+    trained: Trained, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    path = write_sound(tmp_path / "short.wav", duration=duration)
-    prediction = Predictor(trained.folder / "models")(path)
-    (window,) = prediction.over_time
-    assert window.start == 0 < window.end <= max(0.1, duration)
-    assert window.probabilities == pytest.approx(prediction.probabilities)  # the vote heard no more than that
-    done = run(path, "--model", trained.folder / "models")
-    assert done.exit_code == 0 and "\n  0:00-0:01 " in done.stdout
+    for duration in (0.001, 0.05, 0.4):
+        with subtests.test(duration=duration):
+            path = write_sound(tmp_path / "short.wav", duration=duration)
+            prediction = Predictor(trained.folder / "models")(path)
+            (window,) = prediction.over_time
+            assert window.start == 0 < window.end <= max(0.1, duration)
+            assert window.probabilities == pytest.approx(
+                prediction.probabilities
+            )  # the vote heard no more than that
+            done = run(path, "--model", trained.folder / "models")
+            assert done.exit_code == 0 and "\n  0:00-0:01 " in done.stdout
 
 
 def test_json_holds_the_track_and_its_windows(trained: Trained, tmp_path: Path) -> None:
@@ -261,15 +261,17 @@ def test_without_files_the_usage_is_shown(trained: Trained) -> None:
     assert done.exit_code == 2 and "missing argument 'files" in done.stderr.lower()
 
 
-@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
 def test_an_incomplete_model_folder_is_named_before_any_file_is_read(
-    trained: Trained, tmp_path: Path, name: str
+    trained: Trained, tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    for kept in {"model.json", "model.safetensors"} - {name}:
-        (tmp_path / kept).write_bytes((trained.folder / "models" / kept).read_bytes())
-    done = run("absent.wav", "--model", tmp_path)
-    assert done.exit_code == 1
-    assert f"{tmp_path / name} is missing" in done.output and len(done.output.splitlines()) == 1
+    for name in ["model.json", "model.safetensors"]:
+        with subtests.test(name=name):
+            tmp_path = tmp_path_factory.mktemp("case")
+            for kept in {"model.json", "model.safetensors"} - {name}:
+                (tmp_path / kept).write_bytes((trained.folder / "models" / kept).read_bytes())
+            done = run("absent.wav", "--model", tmp_path)
+            assert done.exit_code == 1
+            assert f"{tmp_path / name} is missing" in done.output and len(done.output.splitlines()) == 1
 
 
 def test_a_name_that_is_no_text_is_printed_and_the_rest_is_done(trained: Trained, tmp_path: Path) -> None:

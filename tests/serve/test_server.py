@@ -136,9 +136,8 @@ def test_a_signal_ends_the_server_and_all_that_it_started(service: Service) -> N
     assert not [process for process in started if process.is_running()] and not service.listens()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
+def test_what_cannot_be_served_gets_a_sentence(subtests: pytest.Subtests) -> None:
+    for arguments, words in [
         (["--name", "absent"], "holds no model named absent: run `genrepro register --name absent`."),
         (["--version", "99"], "genrepro has no version 99: it has 1, or say latest."),
         (["--version", "newest"], "genrepro has no version newest: it has 1, or say latest."),
@@ -151,26 +150,28 @@ def test_a_signal_ends_the_server_and_all_that_it_started(service: Service) -> N
             "nowhere.invalid is not an address of this machine: choose another --host.",
         ),
         (["--host", "192.0.2.1"], "of 192.0.2.1 cannot be had (cannot assign requested address)"),
-    ],
-)
-def test_what_cannot_be_served_gets_a_sentence(arguments: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["serve", "--port", str(free_port()), *arguments])
-    assert done.exit_code == 1
-    (line,) = done.output.splitlines()
-    assert line.startswith("genrepro: ") and words in line
+    ]:
+        with subtests.test(arguments=arguments):
+            done = CliRunner().invoke(app, ["serve", "--port", str(free_port()), *arguments])
+            assert done.exit_code == 1
+            (line,) = done.output.splitlines()
+            assert line.startswith("genrepro: ") and words in line
 
 
-@pytest.mark.parametrize("arguments", [["serve", "--port", "0"], ["register"]])
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:1", "sqlite:///{folder}"])
 def test_a_store_that_cannot_be_opened_gets_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, arguments: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path))
-    port = [str(free_port()) if argument == "0" else argument for argument in arguments]
-    done = CliRunner().invoke(app, port)
-    assert done.exit_code == 1
-    (line,) = done.output.splitlines()
-    assert line.startswith("genrepro: the MLflow store that MLFLOW_TRACKING_URI names cannot be opened: ")
+    for arguments in [["serve", "--port", "0"], ["register"]]:
+        for uri in ["http://127.0.0.1:1", "sqlite:///{folder}"]:
+            with subtests.test(uri=uri, arguments=arguments):
+                monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path))
+                port = [str(free_port()) if argument == "0" else argument for argument in arguments]
+                done = CliRunner().invoke(app, port)
+                assert done.exit_code == 1
+                (line,) = done.output.splitlines()
+                assert line.startswith(
+                    "genrepro: the MLflow store that MLFLOW_TRACKING_URI names cannot be opened: "
+                )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])

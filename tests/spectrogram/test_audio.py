@@ -26,18 +26,12 @@ def test_a_mono_wav_comes_back_sample_by_sample(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples, steps / np.float32(32768))
 
 
-def test_flac_is_lossless(tmp_path: Path) -> None:
-    steps = np.random.default_rng(0).integers(-32768, 32768, 5000).astype(np.int16)
-    soundfile.write(tmp_path / "a.flac", steps, RATE)
-    np.testing.assert_array_equal(decode(tmp_path / "a.flac", sample_rate=RATE), steps / np.float32(32768))
-
-
-@pytest.mark.parametrize("num_channels", [2, 3])
-def test_channels_are_averaged(tmp_path: Path, num_channels: int) -> None:
-    sound = make_music(duration=0.2, sample_rate=RATE, num_channels=num_channels)
-    soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
-    mixed = decode(tmp_path / "a.wav", sample_rate=RATE)
-    np.testing.assert_allclose(mixed, sound.mean(axis=1), atol=1e-6)
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    for num_channels in [2, 3]:
+        sound = make_music(duration=0.2, sample_rate=RATE, num_channels=num_channels)
+        soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
+        mixed = decode(tmp_path / "a.wav", sample_rate=RATE)
+        np.testing.assert_allclose(mixed, sound.mean(axis=1), atol=1e-6)
 
 
 def test_channels_in_opposite_phase_cancel(tmp_path: Path) -> None:
@@ -46,46 +40,35 @@ def test_channels_in_opposite_phase_cancel(tmp_path: Path) -> None:
     assert not decode(tmp_path / "a.wav", sample_rate=RATE).any()
 
 
-@pytest.mark.parametrize("rate", [48000, 44100, 16000])
-def test_another_rate_is_resampled_to_the_same_sound(tmp_path: Path, rate: int) -> None:
-    soundfile.write(tmp_path / "a.wav", 0.5 * sine(440, rate=rate), rate, subtype="FLOAT")
-    samples = decode(tmp_path / "a.wav", sample_rate=RATE)
-    assert len(samples) == pytest.approx(RATE, abs=1)
-    inside = slice(500, RATE - 500)  # the filter rings where the sine begins and ends
-    np.testing.assert_allclose(samples[inside], 0.5 * sine(440, rate=RATE)[inside], atol=1e-4)
-
-
 def test_what_the_new_rate_cannot_hold_does_not_fold_back(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", 0.5 * sine(15_000, rate=48000), 48000, subtype="FLOAT")
     assert np.abs(decode(tmp_path / "a.wav", sample_rate=RATE)[500:-500]).max() < 1e-4
 
 
-@pytest.mark.parametrize(("name", "rate"), [("a.ogg", 44100), ("a.mp3", 44100), ("a.mp3", 22050)])
-def test_lossy_formats_keep_pitch_level_and_length(tmp_path: Path, name: str, rate: int) -> None:
-    stereo = np.repeat(0.5 * sine(1000, rate=rate, duration=2.0)[:, None], 2, axis=1)
-    soundfile.write(tmp_path / name, stereo, rate)
-    samples = decode(tmp_path / name, sample_rate=RATE)
-    assert len(samples) / RATE == pytest.approx(2.0, abs=0.1)  # a codec pads to whole frames
-    middle = samples[RATE // 2 : RATE // 2 + RATE]  # one second: a bin of its spectrum is 1 Hz
-    assert np.abs(np.fft.rfft(middle)).argmax() == pytest.approx(1000, abs=1)
-    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+def test_lossy_formats_keep_pitch_level_and_length(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, rate in [("a.ogg", 44100), ("a.mp3", 44100), ("a.mp3", 22050)]:
+        with subtests.test(name=name, rate=rate):
+            stereo = np.repeat(0.5 * sine(1000, rate=rate, duration=2.0)[:, None], 2, axis=1)
+            soundfile.write(tmp_path / name, stereo, rate)
+            samples = decode(tmp_path / name, sample_rate=RATE)
+            assert len(samples) / RATE == pytest.approx(2.0, abs=0.1)  # a codec pads to whole frames
+            middle = samples[RATE // 2 : RATE // 2 + RATE]  # one second: a bin of its spectrum is 1 Hz
+            assert np.abs(np.fft.rfft(middle)).argmax() == pytest.approx(1000, abs=1)
+            assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
+def test_what_is_no_audio_is_undecodable(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, content in [
         ("a.wav", b"these are words"),
         ("a.mp3", b"<html>please log in</html>"),
         ("a.wav", b""),
         ("a.flac", b""),
         ("a.wav", b"RIFF\x00\x00\x00\x00WAVE"),
-    ],
-    ids=["text named wav", "text named mp3", "0 bytes", "0 bytes named flac", "a bare header"],
-)
-def test_what_is_no_audio_is_undecodable(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(UndecodableError, match=r"^undecodable: "):
-        decode(tmp_path / name, sample_rate=RATE)
+    ]:
+        with subtests.test(name=name, content=content):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(UndecodableError, match=r"^undecodable: "):
+                decode(tmp_path / name, sample_rate=RATE)
 
 
 def test_a_file_without_samples_is_undecodable(tmp_path: Path) -> None:
@@ -100,14 +83,15 @@ def test_a_file_too_short_for_one_sample_of_the_new_rate_is_undecodable(tmp_path
         decode(tmp_path / "a.wav", sample_rate=RATE)
 
 
-@pytest.mark.parametrize("num_channels", [1, 2, 6])
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_no_numbers_are_undecodable(tmp_path: Path, value: float, num_channels: int) -> None:
-    sound = make_music(duration=0.1, sample_rate=RATE, num_channels=num_channels)
-    sound[7] = value
-    soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
-    with pytest.raises(UndecodableError, match="not numbers"):
-        decode(tmp_path / "a.wav", sample_rate=RATE)
+def test_samples_that_are_no_numbers_are_undecodable(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for num_channels in [1, 2, 6]:
+        for value in [np.nan, np.inf, -np.inf]:
+            with subtests.test(num_channels=num_channels, value=value):
+                sound = make_music(duration=0.1, sample_rate=RATE, num_channels=num_channels)
+                sound[7] = value
+                soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
+                with pytest.raises(UndecodableError, match="not numbers"):
+                    decode(tmp_path / "a.wav", sample_rate=RATE)
 
 
 def test_samples_whose_power_would_overflow_are_undecodable(tmp_path: Path) -> None:
@@ -122,22 +106,24 @@ def test_integers_stored_as_floats_are_music_all_the_same(tmp_path: Path) -> Non
     np.testing.assert_array_equal(decode(tmp_path / "a.wav", sample_rate=RATE), sound)
 
 
-@pytest.mark.parametrize(("rate", "num_channels"), [(96000, 6), (8000, 1), (192000, 2), (11025, 3)])
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
-def test_any_rate_and_number_of_channels_becomes_mono(
-    tmp_path: Path, rate: int, num_channels: int, subtype: str
-) -> None:
-    sound = np.repeat(0.5 * sine(440, rate=rate)[:, None], num_channels, axis=1)
-    soundfile.write(tmp_path / "a.wav", sound, rate, subtype=subtype)
-    samples = decode(tmp_path / "a.wav", sample_rate=RATE)
-    inside = slice(500, RATE - 500)
-    np.testing.assert_allclose(samples[inside], 0.5 * sine(440, rate=RATE)[inside], atol=2e-4)
+def test_any_rate_and_number_of_channels_becomes_mono(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for rate, num_channels in [(96000, 6), (8000, 1), (192000, 2), (11025, 3), (44100, 2), (48000, 1)]:
+        for subtype in ["PCM_16", "PCM_24", "FLOAT"]:
+            with subtests.test(rate=rate, subtype=subtype):
+                sound = np.repeat(0.5 * sine(440, rate=rate)[:, None], num_channels, axis=1)
+                soundfile.write(tmp_path / "a.wav", sound, rate, subtype=subtype)
+                samples = decode(tmp_path / "a.wav", sample_rate=RATE)
+                inside = slice(500, RATE - 500)
+                np.testing.assert_allclose(samples[inside], 0.5 * sine(440, rate=RATE)[inside], atol=2e-4)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "au", "flac", "aiff"])
-def test_one_sample_is_a_clip(tmp_path: Path, suffix: str) -> None:
-    soundfile.write(tmp_path / f"a.{suffix}", np.float32([0.5]), RATE, subtype="PCM_16")
-    np.testing.assert_array_equal(decode(tmp_path / f"a.{suffix}", sample_rate=RATE), np.float32([0.5]))
+def test_one_sample_is_a_clip(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for suffix in ["wav", "au", "flac", "aiff"]:
+        with subtests.test(suffix=suffix):
+            soundfile.write(tmp_path / f"a.{suffix}", np.float32([0.5]), RATE, subtype="PCM_16")
+            np.testing.assert_array_equal(
+                decode(tmp_path / f"a.{suffix}", sample_rate=RATE), np.float32([0.5])
+            )
 
 
 def claim_samples(path: Path, num_samples: int) -> None:
@@ -185,32 +171,34 @@ def test_what_goes_on_for_more_than_an_hour_is_refused(
     assert len(decode(path, sample_rate=8000)) == 16000
 
 
-@pytest.mark.parametrize("num_channels", [1, 2, 5])
 def test_a_long_file_is_read_in_pieces_without_a_seam(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_channels: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    path = tmp_path / "a.wav"
-    sound = make_music(duration=1.0, sample_rate=8000, num_channels=num_channels)
-    soundfile.write(path, sound, 8000, subtype="FLOAT")
-    whole, measured = decode_with_levels(path, sample_rate=8000)
-    monkeypatch.setattr(audio, "_READ", 1000)
-    monkeypatch.setattr(audio, "_MIX", 64)
-    pieces, again = decode_with_levels(path, sample_rate=8000)
-    np.testing.assert_array_equal(pieces, whole)
-    assert again.channel_difference == pytest.approx(measured.channel_difference)
+    for num_channels in [1, 2, 5]:
+        with subtests.test(num_channels=num_channels):
+            path = tmp_path / "a.wav"
+            sound = make_music(duration=1.0, sample_rate=8000, num_channels=num_channels)
+            soundfile.write(path, sound, 8000, subtype="FLOAT")
+            whole, measured = decode_with_levels(path, sample_rate=8000)
+            monkeypatch.setattr(audio, "_READ", 1000)
+            monkeypatch.setattr(audio, "_MIX", 64)
+            pieces, again = decode_with_levels(path, sample_rate=8000)
+            np.testing.assert_array_equal(pieces, whole)
+            assert again.channel_difference == pytest.approx(measured.channel_difference)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_a_file_cut_anywhere_is_shorter_or_undecodable(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a.{suffix}"
-    soundfile.write(path, make_music(duration=1.0, sample_rate=RATE, num_channels=2), RATE)
-    content, whole = path.read_bytes(), len(decode(path, sample_rate=RATE))
-    for cut in (1, 4, 12, 40, 44, 100, 1000, len(content) // 2, len(content) - 1):
-        path.write_bytes(content[:cut])
-        try:
-            assert len(decode(path, sample_rate=RATE)) <= whole
-        except UndecodableError as error:
-            assert str(error).startswith("undecodable: ")
+def test_a_file_cut_anywhere_is_shorter_or_undecodable(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for suffix in ["wav", "flac", "ogg", "mp3"]:
+        with subtests.test(suffix=suffix):
+            path = tmp_path / f"a.{suffix}"
+            soundfile.write(path, make_music(duration=1.0, sample_rate=RATE, num_channels=2), RATE)
+            content, whole = path.read_bytes(), len(decode(path, sample_rate=RATE))
+            for cut in (1, 4, 12, 40, 44, 100, 1000, len(content) // 2, len(content) - 1):
+                path.write_bytes(content[:cut])
+                try:
+                    assert len(decode(path, sample_rate=RATE)) <= whole
+                except UndecodableError as error:
+                    assert str(error).startswith("undecodable: ")
 
 
 def test_levels_tell_stereo_from_mono_in_stereo(tmp_path: Path) -> None:
@@ -247,9 +235,8 @@ def test_a_truncated_wav_gives_what_there_is(tmp_path: Path) -> None:
     assert len(decode(path, sample_rate=RATE)) == 1000
 
 
-@pytest.mark.parametrize(
-    ("samples", "expected"),
-    [
+def test_levels_of_hand_made_clips(subtests: pytest.Subtests) -> None:
+    for samples, expected in [
         ([0.0, 0.0, 0.0, 0.0], (0.0, 0.0)),
         ([0.5, 0.5, -0.5, 0.5], (0.5, 0.0)),  # a run, but far from full scale
         ([0.1, 1.0, 0.1, 0.1], (1.0, 0.0)),  # one sample at full scale is normalisation
@@ -258,13 +245,12 @@ def test_a_truncated_wav_gives_what_there_is(tmp_path: Path) -> None:
         ([1.0, 1.0, 0.1, 1.0], (1.0, 0.5)),  # the run counts, the single one does not
         ([1.0, 0.1, 0.1, 1.0], (1.0, 0.0)),  # the ends are no neighbours
         ([32767 / 32768, 32767 / 32768, 0.0, 0.0], (32767 / 32768, 0.5)),  # 16 bits end one step below 1
-    ],
-)
-def test_levels_of_hand_made_clips(samples: list[float], expected: tuple[float, float]) -> None:
-    measured = levels(np.float32(samples), sample_rate=RATE)
-    assert (measured.peak, measured.clipped_share) == pytest.approx(expected)
-    assert measured.rms == pytest.approx(np.sqrt(np.mean(np.square(samples))))
-    assert measured.duration == len(samples) / RATE
+    ]:
+        with subtests.test(samples=samples):
+            measured = levels(np.float32(samples), sample_rate=RATE)
+            assert (measured.peak, measured.clipped_share) == pytest.approx(expected)
+            assert measured.rms == pytest.approx(np.sqrt(np.mean(np.square(samples))))
+            assert measured.duration == len(samples) / RATE
 
 
 def test_a_clip_driven_too_hard_is_clipped_where_it_exceeds_full_scale() -> None:

@@ -156,45 +156,56 @@ def test_tracks_without_artist_are_groups_of_their_own() -> None:
     assert len(set(identity.groups(tracks))) == 4
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_strategy_goes_through_the_same_proof(strategy: str) -> None:
-    tracks = collection(300, num_excluded=7)
-    split = strategies.assign(tracks, params=shares(strategy), seed=0)
-    proof = leaks(split, tracks)
-    by_side = split.groupby("split")["track_id"].nunique()
-    assert {side: proof[f"num_{side}"] for side in [*SIDES, "excluded"]} == by_side.to_dict()
-    crossing = split[split["split"] != "excluded"].groupby("track_id")["split"].nunique().gt(1).sum()
-    assert proof["shared_tracks"] == crossing
-    assert proof["leaky"] == int(any(proof[f"shared_{what}"] for what in ("artists", "duplicates", "tracks")))
+def test_every_strategy_goes_through_the_same_proof(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            tracks = collection(300, num_excluded=7)
+            split = strategies.assign(tracks, params=shares(strategy), seed=0)
+            proof = leaks(split, tracks)
+            by_side = split.groupby("split")["track_id"].nunique()
+            assert {side: proof[f"num_{side}"] for side in [*SIDES, "excluded"]} == by_side.to_dict()
+            crossing = split[split["split"] != "excluded"].groupby("track_id")["split"].nunique().gt(1).sum()
+            assert proof["shared_tracks"] == crossing
+            assert proof["leaky"] == int(
+                any(proof[f"shared_{what}"] for what in ("artists", "duplicates", "tracks"))
+            )
 
 
-@pytest.mark.parametrize("strategy", ["stratified", "random", "segment"])
-def test_splits_that_ignore_artists_are_called_leaky(strategy: str) -> None:
-    tracks = collection(300)
-    proof = leaks(strategies.assign(tracks, params=shares(strategy), seed=0), tracks)
-    assert proof["leaky"] == 1 and proof["shared_artists"] > 0
+def test_splits_that_ignore_artists_are_called_leaky(subtests: pytest.Subtests) -> None:
+    for strategy in ["stratified", "random", "segment"]:
+        with subtests.test(strategy=strategy):
+            tracks = collection(300)
+            proof = leaks(strategies.assign(tracks, params=shares(strategy), seed=0), tracks)
+            assert proof["leaky"] == 1 and proof["shared_artists"] > 0
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_same_seed_gives_the_same_split(strategy: str) -> None:
-    first, again = (strategies.assign(collection(300), params=shares(strategy), seed=3) for _ in range(2))
-    pd.testing.assert_frame_equal(first, again)
+def test_the_same_seed_gives_the_same_split(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            first, again = (
+                strategies.assign(collection(300), params=shares(strategy), seed=3) for _ in range(2)
+            )
+            pd.testing.assert_frame_equal(first, again)
 
 
-@pytest.mark.parametrize("strategy", ["artist", "stratified", "random", "segment"])
-def test_another_seed_gives_another_split(strategy: str) -> None:
-    one, other = (strategies.assign(collection(300), params=shares(strategy), seed=seed) for seed in (0, 1))
-    assert not one["split"].equals(other["split"])
+def test_another_seed_gives_another_split(subtests: pytest.Subtests) -> None:
+    for strategy in ["artist", "stratified", "random", "segment"]:
+        with subtests.test(strategy=strategy):
+            one, other = (
+                strategies.assign(collection(300), params=shares(strategy), seed=seed) for seed in (0, 1)
+            )
+            assert not one["split"].equals(other["split"])
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_order_of_the_rows_does_not_matter(strategy: str) -> None:
-    tracks = collection(300, num_excluded=7)
-    shuffled = tracks.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(
-        strategies.assign(tracks, params=shares(strategy), seed=0),
-        strategies.assign(shuffled, params=shares(strategy), seed=0),
-    )
+def test_the_order_of_the_rows_does_not_matter(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            tracks = collection(300, num_excluded=7)
+            shuffled = tracks.sample(frac=1, random_state=0)
+            pd.testing.assert_frame_equal(
+                strategies.assign(tracks, params=shares(strategy), seed=0),
+                strategies.assign(shuffled, params=shares(strategy), seed=0),
+            )
 
 
 def test_random_is_torchs_random_split_of_the_999_pictures() -> None:
@@ -248,16 +259,18 @@ def test_without_lists_there_is_no_official_split() -> None:
     assert "has no official split" in refusal(collection(90).assign(official_split=None), shares("official"))
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_collection_that_the_audit_excludes_is_refused(strategy: str) -> None:
-    assert "excludes every track" in refusal(collection(90, num_excluded=90), shares(strategy))
+def test_a_collection_that_the_audit_excludes_is_refused(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            assert "excludes every track" in refusal(collection(90, num_excluded=90), shares(strategy))
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_genre_whose_tracks_are_all_excluded_is_named(strategy: str) -> None:
-    tracks = collection(300)
-    tracks.loc[tracks["genre"] == "jazz", "excluded"] = "silent"
-    assert "no training track for the genre jazz" in refusal(tracks, shares(strategy))
+def test_a_genre_whose_tracks_are_all_excluded_is_named(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            tracks = collection(300)
+            tracks.loc[tracks["genre"] == "jazz", "excluded"] = "silent"
+            assert "no training track for the genre jazz" in refusal(tracks, shares(strategy))
 
 
 def test_a_genre_that_only_tests_is_named() -> None:
@@ -285,10 +298,11 @@ def test_genres_of_one_artist_each_are_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("num_tracks", [1, 2, 3])
-@pytest.mark.parametrize("strategy", ["artist", "stratified", "random"])
-def test_too_few_tracks_are_refused_with_a_sentence(strategy: str, num_tracks: int) -> None:
-    refusal(collection(num_tracks), shares(strategy))
+def test_too_few_tracks_are_refused_with_a_sentence(subtests: pytest.Subtests) -> None:
+    for num_tracks in [1, 2, 3]:
+        for strategy in ["artist", "stratified", "random"]:
+            with subtests.test(strategy=strategy, num_tracks=num_tracks):
+                refusal(collection(num_tracks), shares(strategy))
 
 
 def clean() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -316,12 +330,13 @@ def test_the_proof_calls_a_clean_split_clean() -> None:
     }
 
 
-@pytest.mark.parametrize("spelling", ["artist 0", "ARTIST 0", " artist   0 ", "Artist\t0"])
-def test_the_proof_finds_one_shared_artist(spelling: str) -> None:
-    split, tracks = clean()
-    tracks.loc[23, "artist"] = spelling
-    proof = leaks(split, tracks)
-    assert (proof["shared_artists"], proof["shared_duplicates"], proof["leaky"]) == (1, 0, 1)
+def test_the_proof_finds_one_shared_artist(subtests: pytest.Subtests) -> None:
+    for spelling in ["artist 0", "ARTIST 0", " artist   0 ", "Artist\t0"]:
+        with subtests.test(spelling=spelling):
+            split, tracks = clean()
+            tracks.loc[23, "artist"] = spelling
+            proof = leaks(split, tracks)
+            assert (proof["shared_artists"], proof["shared_duplicates"], proof["leaky"]) == (1, 0, 1)
 
 
 def test_the_proof_finds_one_shared_duplicate() -> None:
@@ -354,24 +369,26 @@ def test_unknown_artists_are_counted_and_not_compared() -> None:
     assert (proof["shared_artists"], proof["unknown_artist_share"]) == (0, 0.25)
 
 
-@pytest.mark.parametrize("strategy", ["artist", "stratified", "random", "segment"])
-def test_a_split_depends_on_identity_and_labels_alone(strategy: str) -> None:
-    tracks = collection(300)
-    rng = np.random.default_rng(0)
-    more = tracks.assign(official_split=None, duration=rng.uniform(size=300), title="changed")
-    pd.testing.assert_frame_equal(
-        strategies.assign(tracks, params=shares(strategy), seed=0),
-        strategies.assign(more, params=shares(strategy), seed=0),
-    )
+def test_a_split_depends_on_identity_and_labels_alone(subtests: pytest.Subtests) -> None:
+    for strategy in ["artist", "stratified", "random", "segment"]:
+        with subtests.test(strategy=strategy):
+            tracks = collection(300)
+            rng = np.random.default_rng(0)
+            more = tracks.assign(official_split=None, duration=rng.uniform(size=300), title="changed")
+            pd.testing.assert_frame_equal(
+                strategies.assign(tracks, params=shares(strategy), seed=0),
+                strategies.assign(more, params=shares(strategy), seed=0),
+            )
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_collection_of_one_genre_is_refused(strategy: str) -> None:
-    alone = collection(60).assign(genre="jazz")
-    assert "every usable track is of the genre 'jazz'" in refusal(alone, shares(strategy))
-    left = collection(60)
-    left.loc[left["genre"] != "jazz", "excluded"] = "silent"
-    assert "every usable track is of the genre 'jazz'" in refusal(left, shares(strategy))
+def test_a_collection_of_one_genre_is_refused(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            alone = collection(60).assign(genre="jazz")
+            assert "every usable track is of the genre 'jazz'" in refusal(alone, shares(strategy))
+            left = collection(60)
+            left.loc[left["genre"] != "jazz", "excluded"] = "silent"
+            assert "every usable track is of the genre 'jazz'" in refusal(left, shares(strategy))
 
 
 def test_one_artist_is_no_plural() -> None:

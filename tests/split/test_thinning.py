@@ -54,58 +54,65 @@ def trained(split: pd.DataFrame) -> set[str]:
     return set(split.loc[split["split"] == "train", "track_id"])
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_smaller_share_lies_inside_a_larger_one(strategy: str) -> None:
-    tracks = collection()
-    kept = [trained(deal(tracks, strategy, share)) for share in SHARES]
-    assert all(smaller <= larger for smaller, larger in pairwise(kept))
-    assert len(set(map(len, kept))) >= len(SHARES) - 1  # 0.99 may round up to all
+def test_a_smaller_share_lies_inside_a_larger_one(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            tracks = collection()
+            kept = [trained(deal(tracks, strategy, share)) for share in SHARES]
+            assert all(smaller <= larger for smaller, larger in pairwise(kept))
+            assert len(set(map(len, kept))) >= len(SHARES) - 1  # 0.99 may round up to all
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("share", [0.01, 0.5])
-def test_only_training_rows_change_and_they_say_why(strategy: str, share: float) -> None:
-    tracks = collection()
-    full, thinned = deal(tracks, strategy, 1.0), deal(tracks, strategy, share)
-    changed = full["split"] != thinned["split"]
-    assert set(full.loc[changed, "split"]) == {"train"}
-    assert set(thinned.loc[changed, "split"]) == {"excluded"}
-    assert set(thinned.loc[changed, "reason"]) == {"train_share"}
-    pd.testing.assert_frame_equal(full[~changed], thinned[~changed])
+def test_only_training_rows_change_and_they_say_why(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        for share in [0.01, 0.5]:
+            with subtests.test(strategy=strategy, share=share):
+                tracks = collection()
+                full, thinned = deal(tracks, strategy, 1.0), deal(tracks, strategy, share)
+                changed = full["split"] != thinned["split"]
+                assert set(full.loc[changed, "split"]) == {"train"}
+                assert set(thinned.loc[changed, "split"]) == {"excluded"}
+                assert set(thinned.loc[changed, "reason"]) == {"train_share"}
+                pd.testing.assert_frame_equal(full[~changed], thinned[~changed])
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_whoever_leaves_takes_the_artist_and_the_duplicates_along(strategy: str) -> None:
-    tracks = collection()
-    full, thinned = (trained(deal(tracks, strategy, share)) for share in (1.0, 0.4))
-    training = tracks[tracks["track_id"].isin(full)]
-    for column in ("artist", "duplicate_group"):
-        kept = training["track_id"].isin(thinned).groupby(training[column]).nunique()
-        assert len(kept) > 1 and kept.eq(1).all()
+def test_whoever_leaves_takes_the_artist_and_the_duplicates_along(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            tracks = collection()
+            full, thinned = (trained(deal(tracks, strategy, share)) for share in (1.0, 0.4))
+            training = tracks[tracks["track_id"].isin(full)]
+            for column in ("artist", "duplicate_group"):
+                kept = training["track_id"].isin(thinned).groupby(training[column]).nunique()
+                assert len(kept) > 1 and kept.eq(1).all()
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_genre_keeps_its_share_within_half_an_artist(strategy: str) -> None:
-    tracks = collection().assign(duplicate_group=None)  # each group then is of one genre
-    genre = tracks.set_index("track_id")["genre"]
-    full = tracks[tracks["track_id"].isin(trained(deal(tracks, strategy, 1.0)))]
-    sizes = pd.crosstab(identity.groups(full), full["genre"]).max()
-    for share in SHARES:
-        kept = Counter(genre[list(trained(deal(tracks, strategy, share)))])
-        for name, num_tracks in Counter(full["genre"]).items():
-            assert kept[name] >= 1
-            assert abs(kept[name] - share * num_tracks) <= sizes[name] / 2 or kept[name] == 1
+def test_every_genre_keeps_its_share_within_half_an_artist(subtests: pytest.Subtests) -> None:
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy):
+            tracks = collection().assign(duplicate_group=None)  # each group then is of one genre
+            genre = tracks.set_index("track_id")["genre"]
+            full = tracks[tracks["track_id"].isin(trained(deal(tracks, strategy, 1.0)))]
+            sizes = pd.crosstab(identity.groups(full), full["genre"]).max()
+            for share in SHARES:
+                kept = Counter(genre[list(trained(deal(tracks, strategy, share)))])
+                for name, num_tracks in Counter(full["genre"]).items():
+                    assert kept[name] >= 1
+                    assert abs(kept[name] - share * num_tracks) <= sizes[name] / 2 or kept[name] == 1
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_whole_share_is_the_split_as_dealt(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_share_is_the_split_as_dealt(
+    monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
     # Nothing of it is even computed, and a share that rounds up to all comes to the same table.
     tracks = collection()
-    nearly = deal(tracks, strategy, 1 - 1e-12)
-    monkeypatch.setattr(strategies, "shares", None)
-    full = deal(tracks, strategy, 1.0)
-    assert full.to_csv(index=False) == nearly.to_csv(index=False)
-    assert "train_share" not in set(full["reason"])
+    for strategy in STRATEGIES:
+        with subtests.test(strategy=strategy), monkeypatch.context() as patch:
+            nearly = deal(tracks, strategy, 1 - 1e-12)
+            patch.setattr(strategies, "shares", None)
+            full = deal(tracks, strategy, 1.0)
+            assert full.to_csv(index=False) == nearly.to_csv(index=False)
+            assert "train_share" not in set(full["reason"])
 
 
 def test_pieces_on_other_sides_stay_when_their_track_leaves_the_training() -> None:
@@ -133,29 +140,34 @@ def test_the_proof_is_of_the_tracks_that_are_left() -> None:
     assert leaks(deal(tracks, "artist", 0.1), tracks)["leaky"] == 0
 
 
-@pytest.mark.parametrize("strategy", ["artist", "segment"])
-def test_features_are_packed_and_normalised_without_what_is_left_out(tmp_path: Path, strategy: str) -> None:
-    tracks = collection(100)
-    rng = np.random.default_rng(0)
-    spectrograms = {track_id: rng.uniform(-80, 0, (8, 2)) for track_id in tracks["track_id"]}
-    split = deal(tracks, strategy, 0.3)
-    packed = packing.pack(
-        write_mels(tmp_path / "mel.parquet", spectrograms),
-        genre=tracks.set_index("track_id")["genre"],
-        split=split,
-        params=make_params().segments,
-    )
-    assert set(packed.index["track_id"]) == set(split.loc[split["split"] != "excluded", "track_id"])
-    train = split[split["split"] == "train"]
-    pieces = [  # two of eight frames each, or all of them; float16, as in mel.parquet
-        spectrograms[row["track_id"]].astype(np.float16)[
-            slice(2 * row["segment"], 2 * row["segment"] + 2) if strategy == "segment" else slice(None)
-        ]
-        for row in train.to_dict("records")
-    ]
-    assert packed.description["mean"] == pytest.approx(np.mean(pieces, dtype=np.float64), abs=1e-3)
-    test = segments.spans(packed.index, split, side="test", genres=packed.genres)
-    assert set(test.track_ids) == set(split.loc[split["split"] == "test", "track_id"])
+def test_features_are_packed_and_normalised_without_what_is_left_out(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    for strategy in ["artist", "segment"]:
+        with subtests.test(strategy=strategy):
+            tracks = collection(100)
+            rng = np.random.default_rng(0)
+            spectrograms = {track_id: rng.uniform(-80, 0, (8, 2)) for track_id in tracks["track_id"]}
+            split = deal(tracks, strategy, 0.3)
+            packed = packing.pack(
+                write_mels(tmp_path / "mel.parquet", spectrograms),
+                genre=tracks.set_index("track_id")["genre"],
+                split=split,
+                params=make_params().segments,
+            )
+            assert set(packed.index["track_id"]) == set(split.loc[split["split"] != "excluded", "track_id"])
+            train = split[split["split"] == "train"]
+            pieces = [  # two of eight frames each, or all of them; float16, as in mel.parquet
+                spectrograms[row["track_id"]].astype(np.float16)[
+                    slice(2 * row["segment"], 2 * row["segment"] + 2)
+                    if strategy == "segment"
+                    else slice(None)
+                ]
+                for row in train.to_dict("records")
+            ]
+            assert packed.description["mean"] == pytest.approx(np.mean(pieces, dtype=np.float64), abs=1e-3)
+            test = segments.spans(packed.index, split, side="test", genres=packed.genres)
+            assert set(test.track_ids) == set(split.loc[split["split"] == "test", "track_id"])
 
 
 def test_another_seed_keeps_other_artists_of_the_same_training_side() -> None:
@@ -196,12 +208,12 @@ def test_tracks_by_nobody_known_meet_every_share_exactly() -> None:
         }
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_an_artist_who_is_half_a_genre_comes_after_the_others(seed: int) -> None:
-    # 35 tracks of GTZAN's reggae are one singer's: in the first tenth of 70, seven others are heard instead.
-    group = np.concatenate([np.zeros(35, int), np.arange(1, 36)])
-    needed = thinning.shares(np.full(70, "reggae", dtype=object), group, np.random.default_rng(seed))
-    assert (needed <= 0.1).sum() == 7 and needed[0] == pytest.approx(0.75)
+def test_an_artist_who_is_half_a_genre_comes_after_the_others() -> None:
+    for seed in range(5):
+        # 35 tracks of GTZAN's reggae are one singer's: the first tenth of 70 are seven others instead.
+        group = np.concatenate([np.zeros(35, int), np.arange(1, 36)])
+        needed = thinning.shares(np.full(70, "reggae", dtype=object), group, np.random.default_rng(seed))
+        assert (needed <= 0.1).sum() == 7 and needed[0] == pytest.approx(0.75)
 
 
 def test_a_genre_of_one_artist_is_kept_whole_at_any_share() -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -68,6 +69,20 @@ class Project:
     def commit(self) -> None:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", "state")
+
+    def copy(self, path: Path) -> "Project":
+        """The whole folder, cache and outputs included."""
+        shutil.copytree(self.path, path, symlinks=True)
+        return Project(path)
+
+    def wait_for_queue(self) -> None:
+        """Until the queue's workers have nothing left, at most five minutes."""
+        for _ in range(300):
+            status = self.run("dvc", "queue", "status").stdout
+            if "Queued" not in status and "Running" not in status:
+                return
+            time.sleep(1)
+        raise AssertionError(status)
 
     def clone(self, path: Path, **environment: str) -> "Project":
         self.run("git", "clone", "--quiet", str(self.path), str(path))

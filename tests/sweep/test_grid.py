@@ -29,33 +29,30 @@ def text(**changes: Any) -> dict[str, Any]:
     return {"sweep": {"lr": [0.1], "weight_decay": [0.0], "seed": [0], "report": "none"} | changes}
 
 
-@pytest.mark.parametrize(("of", "rates"), [(REPORT_1, 46), (REPORT_2, 21)])
-def test_the_reports_grids_have_their_points_with_clean_values(of: Grid, rates: int) -> None:
-    cells = grid.cells(of, make_params())
-    assert len(cells) == len(set(cells)) == rates * 11
-    expected = {round(0.001 + 0.0002 * number, 4) for number in range(rates)}
-    assert {cell.lr for cell in cells} == expected and 0.0012 in expected
-    assert {cell.weight_decay for cell in cells} == {round(0.005 + 0.001 * number, 3) for number in range(11)}
-    assert all(len(repr(cell.lr)) <= 6 and len(repr(cell.weight_decay)) <= 5 for cell in cells)
+def test_the_reports_grids_have_their_points_with_clean_values() -> None:
+    for of, rates in [(REPORT_1, 46), (REPORT_2, 21)]:
+        cells = grid.cells(of, make_params())
+        assert len(cells) == len(set(cells)) == rates * 11
+        expected = {round(0.001 + 0.0002 * number, 4) for number in range(rates)}
+        assert {cell.lr for cell in cells} == expected and 0.0012 in expected
+        assert {cell.weight_decay for cell in cells} == {
+            round(0.005 + 0.001 * number, 3) for number in range(11)
+        }
+        assert all(len(repr(cell.lr)) <= 6 and len(repr(cell.weight_decay)) <= 5 for cell in cells)
 
 
 def test_the_committed_grid_is_the_reports_first() -> None:
     assert grid.load(ROOT / grid.PATH) == REPORT_1
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "step", "values"),
-    [
+def test_a_range_ends_at_its_last_value() -> None:
+    for first, last, step, values in [
         (0.1, 0.3, 0.1, (0.1, 0.2, 0.3)),
         (0.1, 0.35, 0.1, (0.1, 0.2, 0.3)),
         (1e-05, 3e-05, 1e-05, (1e-05, 2e-05, 3e-05)),
         (0.0, 0.0, 1.0, (0.0,)),
-    ],
-)
-def test_a_range_ends_at_its_last_value(
-    first: float, last: float, step: float, values: tuple[float, ...]
-) -> None:
-    assert Range(first=first, last=last, step=step).values() == values
+    ]:
+        assert Range(first=first, last=last, step=step).values() == values
 
 
 def test_cells_are_sorted_and_a_list_is_a_grid_too() -> None:
@@ -75,9 +72,8 @@ def test_a_cell_is_the_experiment_with_its_values() -> None:
     assert of_cell.train.epochs == config.train.epochs and math.isclose(config.train.lr, 0.003)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
+def test_what_is_no_grid_is_one_sentence(subtests: pytest.Subtests) -> None:
+    for changes, words in [
         ({"momentum": [0.9]}, "unknown key sweep.momentum; known here: lr, weight_decay, seed, report"),
         ({"lr": []}, "sweep.lr has no value; a grid of no points"),
         ({"lr": {"first": 0.2, "last": 0.1, "step": 0.1}}, "first = 0.2 is above last = 0.1"),
@@ -88,13 +84,12 @@ def test_a_cell_is_the_experiment_with_its_values() -> None:
         ({"weight_decay": [-1.0]}, "train.weight_decay = -1.0 must be at least 0"),
         ({"seed": [-1]}, "seed = -1 must be at least 0"),
         ({"lr": "all"}, "sweep.lr = 'all' must be a mapping of keys to values or a list"),
-    ],
-)
-def test_what_is_no_grid_is_one_sentence(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(GenreproError) as caught:
-        grid.cells(grid.parse(text(**changes), name="sweeps/params.yaml"), make_params())
-    sentence = str(caught.value)
-    assert words in sentence and sentence.startswith("sweeps/params.yaml: ") and "\n" not in sentence
+    ]:
+        with subtests.test(changes=changes):
+            with pytest.raises(GenreproError) as caught:
+                grid.cells(grid.parse(text(**changes), name="sweeps/params.yaml"), make_params())
+            sentence = str(caught.value)
+            assert words in sentence and sentence.startswith("sweeps/params.yaml: ") and "\n" not in sentence
 
 
 def test_a_missing_file_names_the_root(tmp_path: Path) -> None:

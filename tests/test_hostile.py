@@ -1,5 +1,5 @@
-"""A table of hostile and broken inputs: each ends in one sentence or in a counted fault, and nothing is half
-accepted."""
+"""Hostile and broken inputs on their whole way: each ends in one sentence or in a counted fault, and nothing
+is half accepted. What each package refuses by itself is in its own tests."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from support.builders import make_music, make_params
-from support.layouts import APPLE_DOUBLE, BROKEN_WAV, fma_row, make_audio, write_fma
+from support.layouts import APPLE_DOUBLE, BROKEN_WAV, make_audio
 
 from genrepro import datasets
 from genrepro.audit import faults
@@ -70,56 +70,18 @@ def cut(path: Path, share: float) -> Path:
     return file(path, path.read_bytes()[: int(path.stat().st_size * share)])
 
 
-def encrypted(path: Path) -> Path:
-    """The flag that says so, in the local header and in the directory."""
-    archive = as_zip(path, ("rock/a.wav", CLIP))
-    data = bytearray(archive.read_bytes())
-    data[6] |= 1
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    return file(archive, bytes(data))
-
-
-def damaged(path: Path) -> Path:
-    archive = as_zip(path, ("rock/a.wav", CLIP), method=zipfile.ZIP_STORED)
-    data = bytearray(archive.read_bytes())
-    data[5000] ^= 0xFF
-    return file(archive, bytes(data))
-
-
-def two_fma_tracks_of_one_id(path: Path) -> Path:
-    write_fma(path, [fma_row(2, genre="Rock", artist="A")] * 2, {2: b"music"})
-    return path
-
-
 REJECTED: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "zip slip": ("folder", lambda path: as_zip(path, ("../../rock/a.wav", CLIP)), r"\.\."),
-    "absolute path": ("folder", lambda path: as_zip(path, ("/rock/a.wav", CLIP)), "/rock/a.wav"),
-    "tar slip": ("gtzan", lambda path: as_tar(path, (entry("../blues/blues.00000.wav"), CLIP)), r"\.\."),
     "symbolic link": (
         "gtzan",
         lambda path: as_tar(path, (entry("blues/blues.00000.wav", tarfile.SYMTYPE, "/etc/passwd"), b"")),
         "link",
-    ),
-    "hard link": (
-        "gtzan",
-        lambda path: as_tar(path, (entry("blues/blues.00000.wav", tarfile.LNKTYPE, "/etc/passwd"), b"")),
-        "link",
-    ),
-    "device": (
-        "gtzan",
-        lambda path: as_tar(path, (entry("blues/blues.00000.wav", tarfile.CHRTYPE), b"")),
-        "neither a file nor a folder",
     ),
     "zip bomb": ("folder", lambda path: as_zip(path, ("rock/a.wav", bytes(400_000_000))), "200 times"),
     "truncated tar": (
         "folder",
         lambda path: cut(as_tar(path, (entry("rock/a.wav"), np.random.default_rng(0).bytes(200_000))), 0.5),
         "download",
-    ),
-    "truncated zip": (
-        "folder",
-        lambda path: cut(as_zip(path, ("rock/a.wav", CLIP)), 0.5),
-        "download|neither",
     ),
     "page instead of tar": (
         "gtzan",
@@ -131,21 +93,6 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Path], str]] = {
         lambda path: file(path / "fma_small.zip", b"no archive"),
         "fma_metadata",
     ),
-    "damaged member": ("folder", damaged, "download"),
-    "encrypted member": ("folder", encrypted, "encrypted|password"),
-    "one clip twice": (
-        "gtzan",
-        lambda path: as_zip(path, ("a/blues/blues.00000.wav", CLIP), ("b/blues/blues.00000.wav", CLIP)),
-        "twice",
-    ),
-    "empty archive": ("folder", lambda path: file(path / "music.zip", b""), "empty file"),
-    "empty folder": ("folder", lambda path: path, "empty folder"),
-    "no such source": ("folder", lambda path: path / "nowhere", "does not exist"),
-    "genre without audio": (
-        "folder",
-        lambda path: folder(path, SOUND | {"jazz/cover.jpg": b"picture"}),
-        "'jazz'",
-    ),
     "only AppleDouble files": (
         "folder",
         lambda path: folder(path, {"rock/._a.wav": APPLE_DOUBLE}),
@@ -156,40 +103,34 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Path], str]] = {
         lambda path: folder(path, SOUND | {"rock/0.flac": CLIP}),
         "rock/0 occurs twice",
     ),
-    "one id twice in FMA's table": ("fma_small", two_fma_tracks_of_one_id, "000002 occurs twice"),
-    "table of another language": (
-        "folder",
-        lambda path: folder(path, SOUND | {"tracks.csv": "path,artist\nrock/0.wav,Zoë\n".encode("latin-1")}),
-        "UTF-8",
-    ),
-    "file name in no encoding": (
-        "folder",
-        lambda path: as_tar(path, (entry("rock/caf\udce9.wav"), CLIP)),
-        "UTF-8",
-    ),
-    "clips of another data set": ("gtzan", lambda path: folder(path, SOUND), r"blues\.00000\.wav"),
 }
 
 
-@pytest.mark.parametrize("name", REJECTED)
-def test_it_is_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
-    dataset, make, words = REJECTED[name]
-    (tmp_path / "source").mkdir()
-    source = make(tmp_path / "source")
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    raw = tmp_path / "data" / "raw"
-    module = datasets.module(dataset)
-    with pytest.raises(GenreproError, match=words) as raised:
-        with replacing(raw) as partial:
-            partial.mkdir()
-            module.acquire(params=make_params(dataset=dataset, source=str(source)), raw=partial)
-        tracks.build(module.read_catalog(raw), raw, num_workers=1)
-    assert str(raised.value).endswith(".") and "\n" not in str(raised.value)
-    after = {
-        path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and raw not in path.parents
-    }
-    assert after == before  # nothing outside raw was written, and what the user had is untouched
-    assert not raw.with_name("raw.partial").exists()
+def test_it_is_refused_in_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for name in REJECTED:
+        with subtests.test(name=name):
+            tmp_path = tmp_path_factory.mktemp("case")
+            dataset, make, words = REJECTED[name]
+            (tmp_path / "source").mkdir()
+            source = make(tmp_path / "source")
+            before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+            raw = tmp_path / "data" / "raw"
+            module = datasets.module(dataset)
+            with pytest.raises(GenreproError, match=words) as raised:
+                with replacing(raw) as partial:
+                    partial.mkdir()
+                    module.acquire(params=make_params(dataset=dataset, source=str(source)), raw=partial)
+                tracks.build(module.read_catalog(raw), raw, num_workers=1)
+            assert str(raised.value).endswith(".") and "\n" not in str(raised.value)
+            after = {
+                path: path.read_bytes()
+                for path in tmp_path.rglob("*")
+                if path.is_file() and raw not in path.parents
+            }
+            assert after == before  # nothing outside raw was written, and what the user had is untouched
+            assert not raw.with_name("raw.partial").exists()
 
 
 # --- files that keep their row ------------------------------------------------------------------------------
@@ -243,29 +184,33 @@ FILES: dict[str, tuple[str, bytes, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_it_keeps_its_row_and_the_others_are_rendered(name: str, tmp_path: Path) -> None:
-    file_name, data, finding = FILES[name]
-    source = folder(tmp_path / "source", SOUND | {f"rock/{file_name}": data})
-    params = make_params(dataset="folder", source=str(source))
-    raw = tmp_path / "raw"
-    raw.mkdir()
-    module = datasets.module("folder")
-    module.acquire(params=params, raw=raw)
-    table = tracks.build(module.read_catalog(raw), raw, num_workers=1)
-    mel, levels = tmp_path / "mel.parquet", tmp_path / "levels.parquet"
-    write.render(table, raw=raw, params=params.mel, mel_path=mel, levels_path=levels, num_workers=1)
-    found = faults.findings(
-        table, tables.read(levels, tables.LEVELS), tables.read_mels(mel), params=params.audit
-    )
-    result = faults.audit(found, [], params=params.audit)
-    reasons = dict(zip(result["track_id"].to_pylist(), result["reasons"].to_pylist(), strict=True))
-    assert list(reasons) == ["folk/0", "folk/1", "rock/0", "rock/1", "rock/odd"]
-    assert reasons.pop("rock/odd") == [finding] * (finding is not None)
-    assert not any(reasons.values())
-    rows = {row["track_id"]: row for row in tables.read_mels(mel)}
-    assert all(rows[track_id]["num_frames"] == 44 for track_id in reasons)
-    assert_numbers(rows["rock/odd"])
+def test_it_keeps_its_row_and_the_others_are_rendered(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for name in FILES:
+        with subtests.test(name=name):
+            tmp_path = tmp_path_factory.mktemp("case")
+            file_name, data, finding = FILES[name]
+            source = folder(tmp_path / "source", SOUND | {f"rock/{file_name}": data})
+            params = make_params(dataset="folder", source=str(source))
+            raw = tmp_path / "raw"
+            raw.mkdir()
+            module = datasets.module("folder")
+            module.acquire(params=params, raw=raw)
+            table = tracks.build(module.read_catalog(raw), raw, num_workers=1)
+            mel, levels = tmp_path / "mel.parquet", tmp_path / "levels.parquet"
+            write.render(table, raw=raw, params=params.mel, mel_path=mel, levels_path=levels, num_workers=1)
+            found = faults.findings(
+                table, tables.read(levels, tables.LEVELS), tables.read_mels(mel), params=params.audit
+            )
+            result = faults.audit(found, [], params=params.audit)
+            reasons = dict(zip(result["track_id"].to_pylist(), result["reasons"].to_pylist(), strict=True))
+            assert list(reasons) == ["folk/0", "folk/1", "rock/0", "rock/1", "rock/odd"]
+            assert reasons.pop("rock/odd") == [finding] * (finding is not None)
+            assert not any(reasons.values())
+            rows = {row["track_id"]: row for row in tables.read_mels(mel)}
+            assert all(rows[track_id]["num_frames"] == 44 for track_id in reasons)
+            assert_numbers(rows["rock/odd"])
 
 
 def assert_numbers(row: dict) -> None:
