@@ -154,8 +154,8 @@ def test_every_file_is_a_track_or_is_left_out_by_kind(tmp_path: Path) -> None:
     others = {
         "README.txt": "not_audio", "rock/cover.jpg": "not_audio", "rock/Scans/back.png": "not_audio",
         "rock/new.mp3.part": "not_audio", "features.csv": "not_audio", "rock/track07": "no_suffix",
-        ".stfolder/old.wav": "hidden_folder", ".cache/x/a.wav": "hidden_folder", "rock/.nomedia": "hidden_file",
-        "rock/.wav": "hidden_file", "rock/._a.wav": "litter", "__MACOSX/rock/._a.wav": "litter",
+        ".stfolder/old.wav": "hidden_folder", ".cache/x/a.wav": "hidden_folder",
+        "rock/.nomedia": "hidden_file", "rock/.wav": "hidden_file", "rock/._a.wav": "litter", "__MACOSX/rock/._a.wav": "litter",
         "rock/@eaDir/a.wav/SYNOINDEX": "litter", "Thumbs.db": "litter", "rock/desktop.ini": "litter",
         ".DS_Store": "litter", "$RECYCLE.BIN/$R.wav": "litter", ".Trash-1000/files/a.wav": "hidden_folder",
         "jazz/cover.jpg": "not_audio",
