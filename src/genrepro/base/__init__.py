@@ -1,8 +1,10 @@
-"""The ground floor: what everybody uses and what can change no result.
+"""Code that every package uses and that does not change results.
 
-Errors are sentences (`errors`). Files appear whole (`files`), tables have the columns that `tables` says.
-`params` reads params.yaml into checked dataclasses; `sections` checks, `architectures` holds the models' own.
-`devices` chooses the device. Read `errors`, `files`, `tables`, `params`.
+`errors` has the exception for users. `files` writes files whole or not at all. `tables` declares the columns
+of all tables. `params` reads params.yaml into checked dataclasses, with `sections` (the checks) and
+`architectures` (the models' sections). `places` and `stores` find the user's files and MLflow store.
+`lettering` draws any text in figures. `devices` chooses the device. Start with `errors`, `files`, `tables`,
+`params`.
 
 A stage does not name this package in dvc.yaml: an edit here changes no output.
 """

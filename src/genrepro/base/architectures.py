@@ -1,4 +1,4 @@
-"""The models' own sections of params.yaml, one a model, and the head that follows a body.
+"""The sections of params.yaml that describe models: one for each model, and one for the head.
 
 `params` holds the other sections and reads the file.
 """
@@ -16,9 +16,9 @@ class Vit(Section):
     weights: str
     """``imagenet``, ``none`` (random) or a file in torchvision's format."""
     trainable_blocks: int | Literal["all"]
-    """Last blocks that are trained; 0: the body is frozen."""
+    """Number of blocks that are trained, counted from the last. 0 freezes the body."""
     colours: Literal["magma", "grey"]
-    """Of the picture that the body sees."""
+    """Colours of the picture that the body sees."""
 
     def __post_init__(self) -> None:
         self._check("weights", holds=bool(self.weights), must="be imagenet, none or a path")
@@ -33,21 +33,21 @@ class Ast(Section):
     weights: str
     """``none`` (random), ``audioset`` or a folder in transformers' format."""
     trainable_blocks: int | Literal["all"]
-    """Last layers that are trained; 0: the body is frozen."""
+    """Number of layers that are trained, counted from the last. 0 freezes the body."""
     patch_size: int
-    """Bands and frames in a patch."""
+    """Height of a patch in bands and its width in frames."""
     stride: int
-    """Bands and frames from one patch to the next."""
+    """Step from one patch to the next, in bands and in frames."""
     hidden_size: int
     """Width of the transformer."""
     num_layers: int
-    """Of the transformer."""
+    """Layers of the transformer."""
     num_heads: int
-    """Of its attention; they share hidden_size evenly."""
+    """Attention heads. They must divide hidden_size evenly."""
     intermediate_size: int
     """Units inside a layer."""
     dropout: float
-    """Of attention and of every layer's outputs."""
+    """Dropout in attention and after every layer."""
 
     def __post_init__(self) -> None:
         self._check("weights", holds=bool(self.weights), must="be none, audioset or a folder")
@@ -64,11 +64,11 @@ class Ast(Section):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cnn(Section):
     channels: tuple[int, ...]
-    """Output channels of the convolution blocks, five in the AST report."""
+    """Output channels of the convolution blocks. The AST report has five blocks."""
     dropout: float
-    """Before the dense layer."""
+    """Dropout before the dense layer."""
     statistics: int
-    """Hidden units of a second network, over the timbre and rhythm of log-mel segments; 0: none."""
+    """Hidden units of a second network on timbre and rhythm statistics of log-mel segments. 0: none."""
 
     def __post_init__(self) -> None:
         self._check("statistics", holds=self.statistics >= 0, must="be at least 0")
@@ -81,11 +81,11 @@ class Lstm(Section):
     hidden: int
     """Units of each direction."""
     num_layers: int
-    """Stacked, each of both directions."""
+    """Number of stacked bidirectional layers."""
     dropout: float
-    """Between layers and before the dense layer."""
+    """Dropout between layers and before the dense layer."""
     pooling: Literal["mean_max", "last"]
-    """What the dense layer reads: mean and maximum over time, or the state each direction ends in."""
+    """Input of the dense layer: mean and maximum over time, or the last state of each direction."""
 
     def __post_init__(self) -> None:
         for key in ("hidden", "num_layers"):
@@ -96,15 +96,15 @@ class Lstm(Section):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head(Section):
     kind: Literal["report", "mlp"]
-    """The model's own report's, or one that the four keys below describe."""
+    """``report``: the head of the model's own report. ``mlp``: a head described by the four keys below."""
     depth: int
-    """Hidden layers of an mlp; 0: a linear probe."""
+    """Hidden layers of an mlp. 0 is a linear probe."""
     width: int
-    """Units in each."""
+    """Units in each hidden layer."""
     activation: Literal["relu", "gelu"]
-    """After each."""
+    """Activation after each hidden layer."""
     dropout: float
-    """After each activation."""
+    """Dropout after each activation."""
 
     def __post_init__(self) -> None:
         self._check("depth", holds=self.depth >= 0, must="be at least 0")

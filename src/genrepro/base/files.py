@@ -1,6 +1,6 @@
-"""Writing that never leaves half a file: to a temporary name beside the target first, then renamed.
+"""Write files so that no half-written file is left: write beside the target, then rename.
 
-A stage killed at any moment therefore leaves the old file, the new file, or a ``*.partial`` that nothing
+If a stage is killed at any moment, it leaves the old file, the new file, or a ``*.partial`` that nothing
 reads.
 """
 
@@ -26,9 +26,9 @@ ROWS_PER_GROUP = (
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename it when the block succeeds, delete it when not.
+    """Give a temporary name beside ``path``. Rename it if the block succeeds, delete it if not.
 
-    Works for a file and for a folder, which is moved in as a whole.
+    Works for files and for folders. A folder is replaced as a whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -46,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_parquet(path: Path, batches: "Iterable[pa.RecordBatch | pa.Table]", schema: "pa.Schema") -> None:
     """Stream ``batches`` into one Parquet file.
 
-    Fixed row groups and compression, so equal tables are equal bytes.
+    Row groups and compression are fixed, so that equal tables give equal bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -74,14 +74,14 @@ def write_parquet(path: Path, batches: "Iterable[pa.RecordBatch | pa.Table]", sc
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write ``values`` as indented JSON, in their own order, with one line feed at the end.
 
-    Raises ValueError for NaN and infinity: DVC would show them as a change for ever.
+    Raises ValueError for NaN and infinity, which DVC would always show as a change.
     """
     with replacing(path) as partial:
         partial.write_text(json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file with line feeds; ``None`` becomes an empty field."""
+    """Write a CSV file with ``\\n`` at the end of each line. ``None`` becomes an empty field."""
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -94,7 +94,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def require(path: Path) -> Path:
-    """Return ``path``, or say which stage output is missing."""
+    """Return ``path``, or raise GenreproError if this stage output is missing."""
     if not path.exists():
         raise GenreproError(
             f"{path} is missing: run `dvc repro` so that the stage before this one writes it."
@@ -109,7 +109,7 @@ def sha256(path: Path) -> str:
 
 
 def rounded(value: float, digits: int = 6) -> float:
-    """A float fit for a metrics file: few digits, so that a review shows a change and not its dust."""
+    """Round a float for a metrics file: few digits, so that a review shows changes and not noise."""
     if not math.isfinite(value):
         raise ValueError(f"a metric must be finite, not {value}")
     return round(float(value), digits)

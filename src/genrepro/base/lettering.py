@@ -1,7 +1,7 @@
-"""Names that users gave, drawn as they are: no mathtext, and no box where the font has no letter.
+"""Draw names in figures as users wrote them: without mathtext, and without boxes for missing letters.
 
-Matplotlib brings one font for text. What it lacks (Chinese, Japanese, Korean, emoji) is drawn in whichever
-font of this machine has it. What no font has is written as an escape, such as ``\\u65e5``.
+Matplotlib brings one font for text. Characters that it lacks (Chinese, Japanese, Korean, emoji) are drawn in
+a font of this machine that has them. Characters that no font has are written as escapes, such as ``\\u65e5``.
 """
 
 from functools import cache
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def literal(figure: "Figure") -> None:
-    """Make every text of a figure literal; for ticks that have names, use `drawable` too."""
+    """Draw every text of a figure literally. If ticks have names, call `drawable` on these names too."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
         content = text.get_text()
         text.set_parse_math(False)
-        # Families are set only where needed: the bytes of all other pictures stay as they are.
+        # Set families only if needed, so that the bytes of all other pictures do not change.
         if families := _families(frozenset(content) - {"\n"}):
             text.set_fontfamily([*text.get_fontfamily(), *families])
         if (changed := drawable(content)) != content:
@@ -27,7 +27,7 @@ def literal(figure: "Figure") -> None:
 
 
 def drawable(content: str) -> str:
-    """``content`` with escapes in place of characters that no font here has; line feeds stay."""
+    """Replace characters that no font of this machine has by escapes. Line feeds stay."""
     return "".join(
         character if character == "\n" or _font_of(character) is not None else _escaped(character)
         for character in content
@@ -39,13 +39,13 @@ def _escaped(character: str) -> str:
 
 
 def _families(characters: frozenset[str]) -> list[str]:
-    """The fonts beside matplotlib's own that these characters need."""
+    """Names of the fonts, other than matplotlib's own, that these characters need."""
     return sorted({name for character in characters if (name := _font_of(character))})
 
 
 @cache
 def _font_of(character: str) -> str | None:
-    """The family that draws a character, empty for matplotlib's own; None if no font does."""
+    """Name of the font family that has a character. Empty: matplotlib's own font; None: no font has it."""
     from matplotlib import font_manager
 
     if ord(character) in _characters(font_manager.findfont(font_manager.FontProperties())):
@@ -58,7 +58,7 @@ def _font_of(character: str) -> str | None:
 
 @cache
 def _characters(path: str) -> frozenset[int]:
-    """The code points that a font has; of one that matplotlib cannot draw with, none."""
+    """The code points that a font has. Empty for a font that matplotlib cannot draw with."""
     from matplotlib import font_manager
 
     try:
@@ -70,9 +70,9 @@ def _characters(path: str) -> frozenset[int]:
 
 @cache
 def _installed() -> list[tuple[str, str]]:
-    """Upright fonts of normal weight that are installed on this machine, by family and file.
+    """Family and file of each upright font of normal weight that is installed on this machine.
 
-    Matplotlib's own others are left out: one of them has a box for every character.
+    Fonts that come with matplotlib are left out: one of them has a box for every character.
     """
     import matplotlib
     from matplotlib import font_manager

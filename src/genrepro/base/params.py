@@ -1,4 +1,4 @@
-"""params.yaml as frozen dataclasses, one a section, checked on load before any work begins.
+"""Read params.yaml into frozen dataclasses, one for each section, and check it before any work begins.
 
 An unknown key, a wrong type or an impossible value ends the stage with one sentence that names the key.
 The file is read with ruamel (YAML 1.2): DVC writes small numbers as ``1e-05``, which YAML 1.1 reads as text.
@@ -47,7 +47,7 @@ FINDINGS = (
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mel(Section):
     sample_rate: int
-    """Hz; audio is resampled to it."""
+    """Hz. Audio is resampled to this rate."""
     n_fft: int
     """Samples in a Hann window."""
     hop_length: int
@@ -55,11 +55,11 @@ class Mel(Section):
     n_mels: int
     """Mel bands (Slaney's scale and normalisation, librosa's defaults)."""
     fmin: float
-    """Hz; lower edge of the lowest band."""
+    """Lower edge of the lowest band in Hz."""
     fmax: float
-    """Hz; upper edge of the highest band."""
+    """Upper edge of the highest band in Hz."""
     top_db: float
-    """dB; everything further below the clip's maximum is set to it."""
+    """dB. Levels further below the clip's maximum are raised to this distance."""
     png_per_genre: int | Literal["all"]
     """Tracks drawn as PNG for each genre, beside the contact sheets."""
 
@@ -79,19 +79,19 @@ class Segments(Section):
     n_mfcc: int
     """Coefficients of an MFCC frame."""
     plan: Literal["random", "grid", "full"]
-    """What an epoch takes of a training track: a random segment, the grid's, or what votes."""
+    """What an epoch takes of a training track: one random segment, a grid of them, or those that vote."""
     duration: float
-    """s; what the model sees at once in training."""
+    """Length in s of a segment that the model sees in training."""
     num_grid_segments: int
-    """Evenly spaced segments of `duration`: an epoch's with plan grid, those a frozen body embeds."""
+    """Evenly spaced segments of `duration`. Used in training with plan grid, and for frozen embeddings."""
     vote_duration: float
-    """s; what it sees at once when it votes, at most the whole track."""
+    """Length in s of a segment that the model sees when it votes, at most the whole track."""
     num_segments: int
     """Evenly spaced segments of a track that vote on it."""
     voting: Literal["mean", "majority"]
-    """Of their probabilities, or of their genres."""
+    """Average the segments' probabilities, or count their genres."""
     max_frame_rate: float
-    """Hz; whole groups of frames are averaged until their rate is at most this."""
+    """Hz. Whole groups of frames are averaged until the rate is at most this."""
     max_mels: int
     """Whole groups of bands are averaged until there are at most this many."""
 
@@ -107,13 +107,13 @@ class Audit(Section):
     short_share: float
     """A clip shorter than this share of the data set's median duration is `short`."""
     silence_db: float
-    """dB of full scale; a clip whose root mean square is below is `silent`."""
+    """dB relative to full scale. A clip whose root mean square is lower is `silent`."""
     clipped_share: float
-    """Share of samples in runs at full scale from which a clip is `clipped`."""
+    """A clip with at least this share of its samples in runs at full scale is `clipped`."""
     min_similarity: float
-    """Of two aligned spectrograms from which they are one recording, a `near_duplicate`; 1: nearly never."""
+    """Two aligned spectrograms at least this similar are `near_duplicate`. 1 finds next to none."""
     exclude: tuple[str, ...]
-    """Findings that keep a track out of every split; one without a spectrogram is out anyway."""
+    """Findings that keep a track out of every split. Tracks without a spectrogram are always left out."""
     on_fault: Literal["exclude", "fail"]
     """What an excluding finding does: keep the track out, or end the stage."""
 
@@ -129,7 +129,7 @@ class Audit(Section):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split(Section):
     strategy: Literal["artist", "official", "stratified", "random", "segment"]
-    """How tracks are dealt out; `split.strategies` tells the five apart."""
+    """How tracks are dealt out. `split.strategies` explains each strategy."""
     train: float
     """Share of tracks."""
     validation: float
@@ -137,9 +137,9 @@ class Split(Section):
     test: float
     """Share of tracks."""
     pieces: int
-    """Pieces of a track that `segment` deals out one by one."""
+    """Number of pieces into which strategy `segment` cuts a track."""
     train_share: float
-    """Share of the training tracks that is kept, by whole artists; validation and test stay as they are."""
+    """Share of the training tracks that is kept, by whole artists. Validation and test do not change."""
 
     def __post_init__(self) -> None:
         for key in ("train", "validation", "test"):
@@ -164,17 +164,17 @@ class Train(Section):
     weight_decay: float
     """AdamW's decoupled weight decay."""
     schedule: Literal["cosine", "one_cycle", "constant"]
-    """Of the rate after its warm-up."""
+    """How the learning rate changes after its warm-up."""
     warmup: float
     """Share of the steps over which the rate rises from 0."""
     layer_decay: float
-    """Rate of each layer of a body as a share of that of the layer after it."""
+    """Learning rate of a body's layer as a share of the next layer's rate."""
     clip_norm: float
-    """Largest norm of the gradient, which is scaled down to it; 0: no limit."""
+    """Largest norm of the gradient. Larger gradients are scaled down. 0: no limit."""
     label_smoothing: float
     """Probability mass spread over all genres."""
     mixup: float
-    """Beta distribution's parameter; 0 turns mixup off."""
+    """Parameter of mixup's Beta distribution. 0 turns mixup off."""
     num_time_masks: int
     """SpecAugment: masks over frames in a segment."""
     time_mask: float
@@ -184,18 +184,18 @@ class Train(Section):
     frequency_mask: float
     """SpecAugment: widest frequency mask, as a share of the bands."""
     time_stretch: float
-    """Largest random change of pace, as a share: 0.1 plays 10 % slower to 10 % faster."""
+    """Largest random change of speed, as a share: 0.1 plays between 10 % slower and 10 % faster."""
     frequency_shift: float
-    """Largest random shift along the bands, as a share of them: music in another key."""
+    """Largest random shift along the bands, as a share of the bands: music in another key."""
     ema: float
-    """Decay a step of the averaged weights that are validated and kept; 0 keeps the raw weights."""
+    """Decay per step of the averaged weights that are validated and kept. 0 keeps the raw weights."""
     select: Literal["last", "validation_loss", "validation_accuracy"]
-    """Which epoch's weights are kept: the last one's, or those that validation calls best."""
+    """Which epoch's weights are kept: the last one's, or those with the best validation score."""
     patience: int
-    """Epochs without a better one after which training stops; 0: never before its last. With select last,
-    the newest epoch is the better one."""
+    """Training stops after this many epochs without a better one. 0: it never stops early. With select last,
+    every new epoch counts as better, so it never stops early either."""
     compile: bool
-    """torch.compile the network."""
+    """Whether to torch.compile the network."""
     precision: Literal["32-true", "bf16-mixed"]
     """bf16-mixed: matrix products in bfloat16, weights and sums in float32."""
 
@@ -227,11 +227,11 @@ class Train(Section):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate(Section):
     confidence: float
-    """Of the Wilson intervals."""
+    """Confidence level of the Wilson intervals."""
     calibration_bins: int
     """Equal-width bins of the expected calibration error."""
     temperature: Literal["none", "validation"]
-    """Whether probabilities are tempered, and by which side of the split."""
+    """Side of the split on which a softmax temperature is fitted, or none."""
 
     def __post_init__(self) -> None:
         self._check("confidence", holds=0 < self.confidence < 1, must="lie between 0 and 1")
@@ -243,9 +243,9 @@ class Synthetic(Section):
     num_tracks: int
     """Tracks composed, spread evenly over ten genres."""
     duration: float
-    """s of each track."""
+    """Length of each track in s."""
     seed: int
-    """Of the composer alone: the experiment's own seed must not change the data."""
+    """Seed of the composer only: the experiment's seed must not change the data."""
 
     def __post_init__(self) -> None:
         self._check("num_tracks", holds=self.num_tracks >= 40, must="be at least 40, four for each genre")
@@ -294,7 +294,7 @@ class Hub(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params(Section):
-    """Everything that params.yaml says."""
+    """All of params.yaml."""
 
     dataset: str
     source: str
@@ -329,11 +329,11 @@ class Params(Section):
         return dataclasses.asdict(getattr(self, name))
 
     def architecture(self) -> dict[str, Any]:
-        """The selected model's section, with the head in it where the model has a body."""
+        """The selected model's section. If the model has a body, the head's section is included."""
         section = self.section(self.model)
         return {**section, "head": self.section("head")} if "trainable_blocks" in section else section
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and check ``path``; raise GenreproError, one sentence, at the first thing that is wrong."""
+    """Read and check ``path``. Raise GenreproError for the first value that is wrong."""
     return build(Params, read(path), name=str(path), prefix="")

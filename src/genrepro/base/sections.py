@@ -1,6 +1,6 @@
-"""From YAML to plain values to frozen dataclasses, with a sentence for whatever does not fit.
+"""Turn YAML into frozen dataclasses, with a clear error for every value that does not fit.
 
-Nothing is converted but whole numbers to floats: text that looks like a number is a mistake, not a number.
+The only conversion is from whole numbers to floats. Text that looks like a number is an error.
 """
 
 import dataclasses
@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from genrepro.base.errors import GenreproError
 
-_UNIONS = (types.UnionType, typing.Union)  # int | str is the one, int | Literal["all"] the other
+_UNIONS = (types.UnionType, typing.Union)  # int | str is a UnionType, int | Literal["all"] a typing.Union
 
 
 class Section:
-    """Shared by all sections: `_check` raises with the section's and the key's name."""
+    """Base class of all sections. `_check` raises an error that names the section and the key."""
 
     __slots__ = ()
 
@@ -27,21 +27,21 @@ class Section:
 
 
 def read(path: Path) -> Any:
-    """The plain values of a YAML file at the repository's root, unchecked."""
+    """Read the plain values of a YAML file at the repository's root, without checks."""
     if not path.is_file():
         raise GenreproError(f"{path} is missing: run from the repository root.")
     return parse(path.read_bytes(), name=str(path))
 
 
 def parse(content: bytes, *, name: str) -> Any:
-    """The plain values of YAML 1.2, unchecked; raise GenreproError, one sentence, if it is none."""
+    """Parse YAML 1.2 into plain values, without checks. Raise GenreproError if it is not valid YAML."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
         return YAML(typ="safe").load(content)
     except YAMLError as error:
-        # ruamel adds excerpts and advice over many lines; a sentence needs what is wrong and where.
+        # ruamel adds excerpts and advice over many lines. Keep only what is wrong and where.
         mark = getattr(error, "problem_mark", None)
         problem = " ".join((getattr(error, "problem", None) or str(error).splitlines()[0]).split())
         where = f" (line {mark.line + 1})" if mark else ""
@@ -49,9 +49,9 @@ def parse(content: bytes, *, name: str) -> Any:
 
 
 def build(section: type, values: Any, *, name: str, prefix: str) -> Any:
-    """An instance of the dataclass ``section`` from a mapping; ``prefix`` is the dotted path so far.
+    """Build the dataclass ``section`` from a mapping. ``prefix`` is the dotted path of keys so far.
 
-    Every key is required but those of fields with a default.
+    Every key is required, except for fields that have a default.
     """
     if not isinstance(values, dict):
         raise GenreproError(
@@ -76,7 +76,7 @@ def _has_default(field: dataclasses.Field) -> bool:
 
 
 def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
-    """``value`` as the type ``hint``; whole numbers pass for floats, nothing else is converted."""
+    """Check ``value`` against the type ``hint``. Only whole numbers are converted, to floats."""
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, name=name, prefix=key + ".")
     if typing.get_origin(hint) in _UNIONS:

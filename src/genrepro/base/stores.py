@@ -1,8 +1,8 @@
-"""Where the MLflow store lies: its address, its artifacts, and what to do after its repository was moved.
+"""Find the MLflow store and its artifacts, and correct its addresses after the repository was moved.
 
 The store is ``$MLFLOW_TRACKING_URI``, or ``mlflow.db`` in the user's repository, with its artifacts in
-``mlartifacts/`` beside it. A relative path in the address starts at the user's repository: an experiment in
-a temporary clone must not leave its run there.
+``mlartifacts/`` beside it. A relative path in the address starts at the user's repository, because a
+temporary clone is deleted with every run in it.
 """
 
 import os
@@ -15,7 +15,8 @@ from urllib.request import url2pathname
 
 from genrepro.base.places import repository
 
-# A path after three slashes; after four it is absolute, and without one the database is in memory.
+# A relative path follows three slashes. After four slashes it is absolute. Without a path the database is in
+# memory.
 _RELATIVE = re.compile(r"sqlite(?:\+\w+)?:///([^/?:][^?]*)(\?.*)?")
 # The columns in which MLflow keeps absolute addresses of artifacts.
 _ADDRESSES = (
@@ -28,12 +29,12 @@ _ADDRESSES = (
 
 
 def database() -> Path:
-    """The repository's own store."""
+    """Path of the repository's own store."""
     return repository() / "mlflow.db"
 
 
 def address() -> str:
-    """The store, as MLflow takes it."""
+    """Address of the store, in the form that MLflow reads."""
     named = os.environ.get("MLFLOW_TRACKING_URI")
     if not named:
         return _sqlite(database())
@@ -48,24 +49,24 @@ def address() -> str:
 
 
 def name() -> str:
-    """The store in a sentence; an address may hold a password."""
+    """The store's name for messages. It is not the address, which may hold a password."""
     if address() != _sqlite(database()):
         return "the MLflow store that MLFLOW_TRACKING_URI names"
     return f"the MLflow store {database()}"
 
 
 def artifacts() -> str | None:
-    """Where an experiment's artifacts go; None where a server or a folder of runs decides that itself."""
+    """Folder of an experiment's artifacts. None if a server or a folder of runs chooses it."""
     if urlsplit(address()).scheme.partition("+")[0] in ("http", "https", "file", "databricks", ""):
         return None
     return (repository() / "mlartifacts").as_uri()
 
 
 def follow(location: str) -> bool:
-    """Mend the repository's own store after the repository was moved or copied; whether it was necessary.
+    """Correct the addresses in the repository's own store after the repository was moved or copied.
 
-    MLflow keeps absolute addresses. Those below ``location``, the experiment's own, are rewritten to the
-    folder in which they lie now.
+    MLflow keeps absolute addresses. Those below ``location``, where the experiment was, are rewritten to the
+    current folder. Returns whether anything had to be corrected.
     """
     here = artifacts()
     ours = address() == _sqlite(database()) and location.endswith("/mlartifacts")
@@ -81,7 +82,7 @@ def follow(location: str) -> bool:
 
 
 def local(uri: str) -> Path | None:
-    """The folder that an artifact's address names; None if it is on a server."""
+    """The folder of an artifact's address. None if it is on a server."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
@@ -91,8 +92,8 @@ def local(uri: str) -> Path | None:
 def _sqlite(path: Path) -> str:
     """The address of a database.
 
-    SQLAlchemy ends a path at ``?`` and decodes ``%``. MLflow decodes nothing: it would make a folder of the
-    encoded name, unless the address names the driver, as SQLAlchemy allows.
+    SQLAlchemy ends a path at ``?`` and decodes ``%``, so both are encoded. MLflow does not decode: it would
+    create a folder with the encoded name. It does not do so if the address names the driver (``+pysqlite``).
     """
     encoded = path.as_posix().replace("%", "%25").replace("?", "%3F")
     return f"sqlite:///{encoded}" if encoded == path.as_posix() else f"sqlite+pysqlite:///{encoded}"

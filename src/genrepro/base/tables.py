@@ -1,6 +1,6 @@
-"""The columns of every table that passes between stages, with their meaning.
+"""The columns of every table that passes between stages, and their meaning.
 
-A contract: change it on purpose.
+Stages rely on these columns. If you change one, change every stage that reads it.
 """
 
 import json
@@ -46,16 +46,16 @@ MEL = pa.schema(
     ]
 )
 
-# What only the decoded samples can tell, of the mean of the channels at the file's own rate; all null for a
-# data set of pictures.
+# Facts that need decoded samples. They are measured on the mean of the channels, at the file's own rate. For
+# a data set of pictures all columns but track_id are null.
 LEVELS = pa.schema(
     [
         pa.field("track_id", pa.string(), nullable=False),
         pa.field("duration", pa.float64()),  # s, decoded
         pa.field("peak", pa.float64()),  # largest absolute sample, 1 = full scale
-        pa.field("clipped_share", pa.float64()),  # of the samples, in runs at the peak of at least two
+        pa.field("clipped_share", pa.float64()),  # share of samples in runs of at least two at full scale
         pa.field("rms", pa.float64()),  # root mean square, 1 = full scale
-        # rms between the channels over `rms`: 0 is mono in stereo, infinite where they cancel, null is mono
+        # rms of the channels' difference over `rms`. 0: equal channels; infinite: they cancel; null: mono
         pa.field("channel_difference", pa.float64()),
     ]
 )
@@ -65,11 +65,11 @@ AUDIT = pa.schema(
         pa.field("track_id", pa.string(), nullable=False),
         pa.field("reasons", pa.list_(pa.string()), nullable=False),  # every finding, sorted
         pa.field("duplicate_group", pa.string()),  # the first track_id of a cluster of equal content, or null
-        pa.field("excluded", pa.string()),  # null, or the finding that keeps it out of every split
+        pa.field("excluded", pa.string()),  # null, or the finding that keeps the track out of every split
     ]
 )
 
-# metrics/sweep/curves.parquet: one row a head and epoch, sorted by the first four columns.
+# metrics/sweep/curves.parquet: one row for each head and epoch, sorted by the first four columns.
 SWEEP = pa.schema(
     [
         pa.field("seed", pa.int32(), nullable=False),
@@ -91,12 +91,12 @@ _MEL_KEY = b"genrepro.mel"
 
 
 def with_mel_description(description: dict[str, Any]) -> pa.Schema:
-    """The MEL schema carrying how the spectrogram was made (frame rate, bands, transform parameters)."""
+    """The MEL schema with a description of the spectrograms: frame rate, bands, transform parameters."""
     return MEL.with_metadata({_MEL_KEY: json.dumps(description, sort_keys=True).encode()})
 
 
 def read_mel_description(path: Path) -> dict[str, Any]:
-    """How the spectrograms of a mel.parquet were made, from the file itself."""
+    """Read from a mel.parquet how its spectrograms were made."""
     metadata = pq.read_schema(require(path)).metadata or {}
     if _MEL_KEY not in metadata:
         raise GenreproError(f"{path} was not written by the render stage: it does not say how it was made.")
@@ -113,7 +113,7 @@ def read(path: Path, schema: pa.Schema, *, columns: list[str] | None = None) -> 
 
 
 def read_mels(path: Path) -> Iterator[dict]:
-    """Rows of mel.parquet, one row group in memory at a time."""
+    """Yield the rows of mel.parquet, with one row group in memory at a time."""
     with pq.ParquetFile(require(path)) as file:
         for batch in file.iter_batches(batch_size=64):
             yield from batch.to_pylist()
@@ -140,6 +140,6 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, *, dtype: dict[str, str]) -> pd.DataFrame:
-    """Text as it stands: pandas takes the genre ``NA`` for a missing value, and ``1970`` for a number."""
+    """Read text as it stands. By default pandas reads ``NA`` as missing and ``1970`` as a number."""
     empty = {"reason": [""], "segment": [""]}
     return pd.read_csv(require(path), dtype=dtype, keep_default_na=False, na_values=empty)

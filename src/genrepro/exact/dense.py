@@ -1,8 +1,9 @@
-"""Dense layers through oneDNN on a pinned CPU: the same bytes on every vendor's processor, at full speed.
+"""Compute dense layers with oneDNN on a pinned CPU: the same bytes on Intel and AMD, at full speed.
 
-torch hands them to MKL, whose one code path that Intel and AMD share (`numerics.pin`) is two to three times
-slower than the best that either has. oneDNN, which convolutions go through anyway, is pinned to AVX2 instead.
-The operator is the one that torch's own compiler puts in place of a linear layer.
+By default torch computes dense layers with MKL. MKL has one code path that Intel and AMD share
+(`numerics.pin`), and it is two to three times slower than the best path of either. oneDNN is pinned to AVX2
+instead; torch uses it for convolutions anyway. The operator is the one that torch's own compiler puts in
+place of a linear layer.
 """
 
 from collections.abc import Iterator
@@ -14,34 +15,36 @@ from torch.nn import functional as F
 
 from genrepro.exact import numerics
 
-# Weights of a layer from which the detour pays; the last layers of small networks stay where they are.
+# Layers with fewer weights stay with MKL: oneDNN is not faster for them.
 MIN_WEIGHTS = 2**16
-# Gradients are products with a transposed matrix. Where its columns lie so many numbers apart, as in ViT's
-# feed-forward layers, oneDNN reads it up to five times slower than a copy; from so many rows on that pays.
+# Gradients are products with a transposed matrix. If the distance between its columns is a multiple of
+# SLOW_STRIDE numbers, as in ViT's feed-forward layers, oneDNN reads it up to five times slower than a copy.
+# Copying it pays from MIN_COPY rows on.
 SLOW_STRIDE = 1536
 MIN_COPY = 128
 
 
 @contextmanager
 def arithmetic(device: torch.device, *, embedded: bool = False) -> Iterator[None]:
-    """How a model computes on ``device``: on a pinned CPU, large dense layers go through oneDNN.
+    """Compute large dense layers with oneDNN inside this context, if ``device`` is a pinned CPU.
 
     Parameters
     ----------
     device : torch.device
     embedded : bool
-        Of a head on embeddings. On a CPU it computes on one thread: a sweep trains one head a processor, and
-        each must come out as its single experiment does, to the bit. Numbers below 1e-38 become 0: a head
-        whose rate is too high has gradients of that size, and computing with them took three times as long.
+        Whether the model is a head on embeddings. On a CPU such a head computes on one thread: a sweep trains
+        one head on each processor, and each head must equal that of its single experiment, to the bit.
+        Numbers below 1e-38 become 0: if the learning rate is too high, gradients get that small, and
+        computing with them took three times as long.
     """
     threads = torch.get_num_threads()
     linear, fused = F.linear, torch.backends.mha.get_fastpath_enabled()
     flushes = _flushes()
     if device.type == "cpu" and embedded:
         torch.set_num_threads(1)
-        torch.set_flush_denormal(True)  # of this thread alone
+        torch.set_flush_denormal(True)  # for this thread only
     if device.type == "cpu" and numerics.pinned() and _available():
-        # `nn.Linear` and attention look it up when they run; attention's fused kernel calls MKL by itself.
+        # `nn.Linear` and attention look up F.linear at each call; attention's fused kernel calls MKL itself.
         F.linear = _linear
         torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -54,7 +57,7 @@ def arithmetic(device: torch.device, *, embedded: bool = False) -> Iterator[None
 
 
 def _flushes() -> bool:
-    """Whether this thread turns denormal numbers into 0, which torch does not say."""
+    """Whether this thread turns denormal numbers into 0. torch has no function that says so."""
     return (torch.tensor(1e-30) * 1e-10).item() == 0
 
 
@@ -77,7 +80,7 @@ def _product(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
 
 
 class _Dense(torch.autograd.Function):
-    """A linear layer and its gradients, each one product of oneDNN's."""
+    """A linear layer and its gradients, each computed by one oneDNN product."""
 
     @staticmethod
     def forward(

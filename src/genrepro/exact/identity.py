@@ -1,7 +1,7 @@
-"""Who is the same: names in several spellings, tracks that must stay together, what stands on several sides.
+"""Recognise equal names, group tracks that must stay together, and count values that occur on several sides.
 
 Names come from tags, tables and file systems, which spell one name in many ways: macOS decomposes accents, a
-Japanese keyboard types wide letters, a word processor bends apostrophes, a spreadsheet adds blanks.
+Japanese keyboard types wide letters, a word processor makes apostrophes curly, a spreadsheet adds blanks.
 """
 
 import unicodedata
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-# Marks that keyboards and programs exchange for one another, by what they are compared as.
+# Apostrophes, quotes and hyphens that programs exchange for one another, and the character to compare as.
 _MARKS = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u02b9\u2032\u00b4`", "'"),
@@ -22,9 +22,9 @@ _MARKS = str.maketrans(
 
 
 def text(value: object) -> str | None:
-    """A name as it is kept and shown: Unicode's form NFC, nothing invisible or blank around it.
+    """Clean a name for display: Unicode's form NFC, without blank or invisible characters around it.
 
-    Null, and what is blank, become null.
+    Null and blank names become null.
     """
     if not isinstance(value, str):
         return None
@@ -38,24 +38,24 @@ def text(value: object) -> str | None:
 
 
 def name_key(name: str) -> str:
-    """A name as it is compared: Unicode's caseless match of compatible forms (NFKC and case folding, UAX 15).
+    """The form of a name in which names are compared: NFKC and case folding (Unicode's UAX 15).
 
-    Case, white space, invisible characters, width, ligatures and the shape of apostrophes and hyphens do not
-    make another name. Accents do, and so does every word: "feat. Ann" is kept.
+    Two names are equal if they differ only in case, white space, invisible characters, width, ligatures, or
+    the shape of apostrophes and hyphens. Accents and words make a difference: "feat. Ann" is kept.
     """
-    # Marks first: NFKC makes a space and an accent of an acute that stands for an apostrophe.
+    # Marks come first: NFKC would turn an acute accent, used as an apostrophe, into a space and an accent.
     name = unicodedata.normalize("NFKC", name.translate(_MARKS))
     name = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", name).casefold()).translate(_MARKS)
     return " ".join("".join(c for c in name if c.isspace() or not _is_blank(c)).split())
 
 
 def artist_key(artist: object) -> str | None:
-    """`name_key` of an artist; null for what is null or blank."""
+    """The `name_key` of an artist. Null if the artist is null or blank."""
     return (name_key(artist) or None) if isinstance(artist, str) else None
 
 
 def one_spelling(names: Iterable[object]) -> list[str | None]:
-    """Each name as `text`, in the spelling that is most frequent among those with its `name_key`."""
+    """Replace each name by the most frequent spelling among the names with the same `name_key`."""
     cleaned = [text(name) for name in names]
     spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for name, count in Counter(filter(None, cleaned)).items():
@@ -64,16 +64,18 @@ def one_spelling(names: Iterable[object]) -> list[str | None]:
 
 
 def one_name_each(names: Iterable[object], ids: Iterable[object], *, kind: str) -> list[str | None]:
-    """Names that are as many as there are ids, for a data set that tells artists or albums apart by id.
+    """Give each id one name of its own, for a data set that tells artists or albums apart by id.
+
+    If an id has several spellings, it gets the most frequent one. If another id has the same name, the name
+    becomes ``<name> (artist <id>)``. An id without a name becomes ``artist <id>``.
 
     Parameters
     ----------
     names : iterable of str or null
     ids : iterable of str or null
-        As many. Without an id a name is `text`.
+        As many as ``names``. A name without an id is only cleaned with `text`.
     kind : str
-        "artist": an id whose name others have too becomes ``<name> (artist <id>)``, one without a name
-        ``artist <id>``. An id with a name in several spellings takes the most frequent one.
+        The word before the id: "artist" in the examples above.
     """
     rows = [(text(name), text(key)) for name, key in zip(names, ids, strict=True)]
     spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -91,12 +93,12 @@ def one_name_each(names: Iterable[object], ids: Iterable[object], *, kind: str) 
 
 
 def _most_frequent(counts: Counter[str]) -> str:
-    """Of equally frequent ones the first in the alphabet."""
+    """The most frequent name. Among equally frequent names, the first in the alphabet."""
     return min(counts, key=lambda name: (-counts[name], name))
 
 
 def _is_blank(character: str) -> bool:
-    """White space and what takes no room: control and format characters, fillers, variation selectors."""
+    """Whether a character shows nothing: white space, control and format characters, fillers, selectors."""
     return (
         character.isspace()
         or unicodedata.category(character) in ("Cc", "Cf")
@@ -106,18 +108,19 @@ def _is_blank(character: str) -> bool:
 
 
 def num_shared(table: pd.DataFrame, column: str, *, sides: str = "split") -> int:
-    """How many values of ``column`` occur with more than one value of ``sides``; nulls are ignored."""
+    """Count the values of ``column`` that occur with more than one value of ``sides``. Nulls are ignored."""
     known = table.dropna(subset=[column, sides])
     return int((known.groupby(column)[sides].nunique() > 1).sum())
 
 
 def groups(tracks: pd.DataFrame) -> np.ndarray:
-    """Which tracks must stay together: connected through an artist or through a duplicate cluster.
+    """Group the tracks that must stay together: those connected through an artist or a duplicate cluster.
 
     Returns
     -------
     np.ndarray [shape=(num_tracks,), dtype=int]
-        Component of each track. A track of unknown artist is a group of its own, or its cluster's.
+        Number of each track's group. A track of unknown artist belongs to the group of its duplicate cluster.
+        Without a cluster it is a group by itself.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -135,13 +138,13 @@ def groups(tracks: pd.DataFrame) -> np.ndarray:
 
 
 def group_names(tracks: pd.DataFrame) -> pd.Series:
-    """Name of each track's group, by track_id: the first track_id of those that must stay together.
+    """Name each track's group after the first track_id in it. The result is indexed by track_id.
 
     Parameters
     ----------
     tracks : DataFrame
-        Columns track_id, artist and duplicate_group, of all tracks of the data set: then a group has one name
-        on every side and under every strategy of the split.
+        Columns track_id, artist and duplicate_group. Pass all tracks of the data set, so that a group has the
+        same name on every side and under every split strategy.
     """
     members = pd.Series(tracks["track_id"].to_numpy(), index=tracks["track_id"].to_numpy())
     return members.groupby(groups(tracks)).transform("min")

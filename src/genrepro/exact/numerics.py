@@ -1,19 +1,19 @@
-"""Which instructions and how many threads the arithmetic uses, so that the same inputs give the same bytes.
+"""Fix the instruction set and the number of threads, so that the same inputs give the same bytes.
 
-Two things change the last bits of a result without changing the code: the instruction set that a library
-picks at run time (NumPy, ATen, oneDNN, MKL and OpenBLAS each dispatch on the processor), and the number of
-threads that share a sum. `pin` fixes both to what every x86-64 processor since Haswell (2013) and Zen (2017)
-has. It must run before numpy or torch is imported, which is why it imports neither.
+Two things change the last bits of a result without a change of code. One is the instruction set that a
+library picks at run time: NumPy, ATen, oneDNN, MKL and OpenBLAS each look at the processor. The other is the
+number of threads that share a sum. `pin` fixes both to what every x86-64 processor since Haswell (2013) and
+Zen (2017) has. `pin` must run before numpy or torch is imported, so this module imports neither.
 
-Set ``GENREPRO_NATIVE=1`` to let every library choose for itself: faster on wide processors, no longer the
-same bytes. What holds and what does not is written down in docs/ARCHITECTURE.md.
+Set ``GENREPRO_NATIVE=1`` to let every library choose for itself. That is faster on processors with wider
+instructions, but the bytes are no longer the same. docs/ARCHITECTURE.md says what is guaranteed.
 """
 
 import ctypes
 import os
 import sys
 
-# Of one training or evaluation: a constant, since sums depend on it, and every machine has two.
+# Threads of one training or evaluation. It is a constant because sums depend on it; every machine has two.
 NUM_THREADS = 2
 
 _PINNED = {
@@ -33,7 +33,7 @@ _PINNED = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
-    # Threads that wait spin by default: two trainings on two processors then take six times as long as one.
+    # By default, waiting threads spin: two trainings on two processors then take six times as long as one.
     "OMP_WAIT_POLICY": "PASSIVE",
     # Read by processes that start after `pin`; `_keep_memory` says why.
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
@@ -50,7 +50,7 @@ _MALLOPT = {
 def pin() -> None:
     """Fix instruction sets and thread counts through the environment, before numpy and torch are imported.
 
-    What the environment says already is replaced: clusters often set OMP_NUM_THREADS for everybody.
+    Existing values are replaced, because clusters often set OMP_NUM_THREADS for everybody.
     """
     if os.environ.get("GENREPRO_NATIVE") == "1":
         return
@@ -59,15 +59,15 @@ def pin() -> None:
 
 
 def pinned() -> bool:
-    """Whether this process computes as `pin` asks; for a worker that something else has started."""
+    """Whether this process is pinned. Workers that another program started use it to check themselves."""
     return all(os.environ.get(name) == value for name, value in _PINNED.items())
 
 
 def _keep_memory() -> None:
-    """Let glibc keep the memory of large arrays; no number depends on it.
+    """Let glibc keep the memory of large arrays, for speed only.
 
-    By default it hands each one back to the system and asks for the next page by page: a training on two
-    processors took 100 000 page faults a second, a sixth of its time.
+    By default glibc returns the memory of each large array to the system and requests new memory page by
+    page. A training on two processors had 100 000 page faults a second, which took a sixth of its time.
     """
     if sys.platform != "linux":
         return
@@ -83,16 +83,16 @@ def use_torch(seed: int) -> None:
 
     if os.environ.get("GENREPRO_NATIVE") != "1":
         torch.set_num_threads(NUM_THREADS)
-    # The same switch as use_deterministic_algorithms(True), which also imports the compiler: 1.4 s a stage.
+    # Does the same as use_deterministic_algorithms(True), which would also import the compiler (1.4 s).
     torch.set_deterministic_debug_mode("error")
-    # It also has every new tensor filled before something else is written there: a debugging aid.
+    # The mode also fills every new tensor before use. That only helps debugging, so it is turned off.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed)
 
 
 def num_workers() -> int:
-    """Processes for parallel stages: ``GENREPRO_WORKERS``, or every processor this process may use."""
+    """Number of processes for parallel stages: ``GENREPRO_WORKERS``, or all processors we may use."""
     wanted = os.environ.get("GENREPRO_WORKERS", "")
     if wanted.isdecimal():
         return max(1, int(wanted))

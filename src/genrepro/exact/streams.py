@@ -1,7 +1,8 @@
-"""Independent random streams from the one ``seed``: each use draws from a stream of its own name.
+"""Make independent random streams from one ``seed``: each use has a stream with a name of its own.
 
-A stage that draws one number more must not shift another stage's numbers, and Python's own ``hash`` changes
-with PYTHONHASHSEED; so a stream is NumPy's ``SeedSequence`` over the seed and the CRC of the stream's name.
+With separate streams, a stage that draws one more number does not change another stage's numbers. A stream is
+NumPy's ``SeedSequence`` over the seed and the CRC of the stream's name. Python's ``hash`` would not do: it
+changes with PYTHONHASHSEED.
 """
 
 import zlib
