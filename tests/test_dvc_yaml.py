@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES = ["download", "catalog", "render", "audit", "split", "features", "train", "evaluate"]
+SOURCE = YAML(typ="safe").load(ROOT / "source" / "dvc.yaml")
 SWEEPS = YAML(typ="safe").load(ROOT / "sweeps" / "dvc.yaml")
 ALL = PIPELINE["stages"] | SWEEPS["stages"]
 PACKAGE = ROOT / "src" / "genrepro"
@@ -107,6 +108,15 @@ def test_every_package_has_a_floor_and_a_face() -> None:
 def test_stages_are_eight_in_the_order_of_the_data_each_with_a_description() -> None:
     assert list(PIPELINE["stages"]) == STAGES
     assert all(stage["desc"] for stage in ALL.values())
+
+
+def test_the_source_is_looked_at_before_every_run_and_only_then() -> None:
+    stage = SOURCE["stages"]["source"]
+    assert list(SOURCE["stages"]) == ["source"] and stage["wdir"] == ".."
+    always = {name for name, stage in {**ALL, **SOURCE["stages"]}.items() if stage.get("always_changed")}
+    assert always == {"source"}
+    (out,) = (path for listed in stage["outs"] for path in listed)
+    assert out in PIPELINE["stages"]["download"]["deps"]
 
 
 def test_audio_is_never_pushed() -> None:

@@ -98,8 +98,7 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Path], str]] = {
         lambda path: folder(path, {"rock/._a.wav": APPLE_DOUBLE}),
         "no audio file",
     ),
-    "one id in two formats": (
-        "folder",
+    "folder",
         lambda path: folder(path, SOUND | {"rock/0.flac": CLIP}),
         "rock/0 occurs twice",
     ),
