@@ -177,11 +177,24 @@ def _load(source: str, config: Hub) -> tuple[Path | None, Mapping[str, Any]]:
             builder = datasets.load_dataset_builder("parquet", data_files=str(path))
         else:
             builder = datasets.load_dataset_builder(str(path), subset)
-        if hasattr(builder.config, "decode_num_threads"):  # else an audiofolder of the hub is decoded ahead
-            builder.config.decode_num_threads = 0
+        for key, value in _reading_options().items():
+            if hasattr(builder.config, key):
+                setattr(builder.config, key, value)
         found = builder.as_streaming_dataset()
     folder = path.parent if path is not None and path.is_file() else path
     return folder, found
+
+
+def _reading_options() -> dict[str, Any]:
+    """What the readers of the library's formats must not do by default.
+
+    An audiofolder of the hub is decoded ahead. Parquet is read by whole row groups, and what was buffered of a
+    file stays in memory until its end.
+    """
+    import pyarrow.dataset
+
+    options = pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False)
+    return {"decode_num_threads": 0, "batch_size": _ROWS, "fragment_scan_options": options}
 
 
 @contextmanager
