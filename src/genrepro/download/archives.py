@@ -1,8 +1,8 @@
-"""What a folder or an archive holds, copied to the places where a data set's module wants it.
+"""Copy files from a folder or an archive to the places where a data set's module wants them.
 
-An archive comes from strangers, so nothing in it is believed: not its extension, not the sizes in its
-headers, and no path. A member lands only at a path that the caller composed, links and devices are refused,
-and what unpacks to absurd sizes ends early. A folder is the user's own: links in it are followed.
+An archive comes from strangers, so its extension, the sizes in its headers and its paths are not trusted. A
+member is written only to a path that the caller composed. Links and devices are refused. Unpacking stops if
+it gives far too many bytes. A folder is the user's own, so links in it are followed.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ SLACK = 100_000_000  # bytes that any archive may unpack to, however small it is
 
 
 def extract(source: Path, *, into: Path, place: Callable[[PurePosixPath], str | None]) -> int:
-    """Copy what ``place`` wants from a folder or an archive (zip; tar, tar.gz, tar.bz2, tar.xz).
+    """Copy the files that ``place`` selects from a folder or an archive (zip, tar, tar.gz, tar.bz2, tar.xz).
 
-    An error leaves ``into`` half filled: the caller makes it appear as a whole (`files.replacing`).
+    An error leaves ``into`` half filled, so callers should pass a temporary folder (`files.replacing`).
 
     Parameters
     ----------
     place : callable
-        Gets the name of each file inside the source and returns its path below ``into``, or None to leave
-        the file. What macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``) is left without asking.
+        Gets the name of each file inside the source. Returns the file's path below ``into``, or None to skip
+        it. Files that macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``) are always skipped.
 
     Returns
     -------
@@ -39,9 +39,9 @@ def extract(source: Path, *, into: Path, place: Callable[[PurePosixPath], str | 
     Raises
     ------
     GenreproError
-        If the source is neither, is cut off, damaged or encrypted; if any member of an archive is a link, a
-        device or would leave the folder; if two files go to one place; if it holds too many members or
-        unpacks to too much; if the disk is full or cannot be written.
+        If the source is not a folder or archive, or is cut off, damaged or encrypted. If a member of an
+        archive is a link or a device, or would leave the folder. If two files go to one place. If the archive
+        has too many members or unpacks to too much. If the disk is full or cannot be written.
     """
     from tqdm import tqdm
 
@@ -74,7 +74,7 @@ def extract(source: Path, *, into: Path, place: Callable[[PurePosixPath], str | 
 
 
 class _Budget:
-    """How many bytes may still be unpacked, counted as they come, whatever the headers say."""
+    """A limit on unpacked bytes. It counts the real bytes, since sizes in headers may be wrong."""
 
     def __init__(self, source: Path, most: int | None, *, room: int | None = None) -> None:
         self._source, self._most, self._room = source, most, room
@@ -100,7 +100,7 @@ def _copy(member: Member, *, source: Path, into: Path, target: str, budget: _Bud
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = FileIO(path, "xb")
-        except FileExistsError as error:  # asks the disk: on some, Blues.wav and blues.wav are one file
+        except FileExistsError as error:  # on some disks Blues.wav and blues.wav are one file
             raise GenreproError(f"{source} holds {target} twice: name the folder that is meant.") from error
     num_bytes = 0
     with ExitStack() as stack:
