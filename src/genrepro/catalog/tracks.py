@@ -1,8 +1,8 @@
-"""The catalog: identity from the data set's own tables, facts from each file's header and bytes.
+"""Build the catalog: identity from the data set's own tables, facts from each file's header and bytes.
 
-Nothing is decoded here and nothing is dropped unseen: a file that is missing, whose header cannot be read or
-whose content is not what its data set published keeps its row and gets a fault; what has no genre cannot be a
-row, and is counted by kind.
+No audio is decoded here, and no track is dropped without a count. A track keeps its row and gets a fault if
+its file is missing, has an unreadable header, or differs from the published one. A track without a genre gets
+no row; such tracks are counted by the kind of their fault.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from genrepro.spectrogram import audio
 
 
 def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
-    """The catalog of a data set.
+    """Build the catalog of a data set.
 
     Parameters
     ----------
     identity : DataFrame
-        What ``read_catalog`` of the data set's module returns. Rows without a genre are left out: `summary`
-        counts them. ``checksum`` (``sha1:<hex>``), where there is such a column, is what a file must have.
+        The result of ``read_catalog`` of the data set's module. Rows without a genre are left out; `summary`
+        counts them. If there is a column ``checksum`` (``sha1:<hex>``), each file is checked against it.
     raw : Path
         Folder that its ``path`` column is relative to.
     num_workers : int
@@ -40,7 +40,7 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
     Raises
     ------
     GenreproError
-        If a ``track_id`` occurs twice, or there is no track with a genre at all.
+        If a ``track_id`` occurs twice, or no track has a genre.
     """
     from joblib import Parallel, delayed
 
@@ -74,9 +74,9 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
 
 
 def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:
-    """Counts for metrics/catalog.json: tracks, what is unknown of them, faults by kind, what was left out.
+    """Counts for metrics/catalog.json: tracks, unknown values, faults by kind, tracks left out.
 
-    The kind of a fault is what stands before its colon.
+    The kind of a fault is the part before its colon.
     """
     kinds = Counter(_kind(fault) for fault in table["fault"].to_pylist() if fault)
     left_out = Counter(_kind(fault) for fault in identity.loc[identity["genre"].map(text).isna(), "fault"])
@@ -94,7 +94,7 @@ def _kind(fault: str) -> str:
 
 
 def _facts(path: Path | None, checksum: str | None) -> tuple:
-    """sha256, num_bytes, sample_rate [Hz], num_channels, duration [s], fault; None is unknown."""
+    """Read sha256, num_bytes, sample_rate [Hz], num_channels, duration [s] and fault. None is unknown."""
     if path is None:
         return (None,) * 6
     identity = (sha256(path), path.stat().st_size)
