@@ -1,4 +1,4 @@
-"""Stage audit: what is wrong with the data, and who is kept out for it.
+"""Stage audit: find what is wrong with the data, and which tracks to leave out.
 
 python -m stages.audit           params: dataset, audit
     -> data/<dataset>/audit.parquet, duplicates.csv, duplicates.html, metrics/audit.json

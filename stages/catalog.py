@@ -1,4 +1,4 @@
-"""Stage catalog: one row per track, with what its header and its data set's tables say.
+"""Stage catalog: one row per track, from the file's header and the data set's tables.
 
 python -m stages.catalog         params: dataset    -> data/<dataset>/catalog.parquet, metrics/catalog.json
 """

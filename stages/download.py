@@ -1,4 +1,4 @@
-"""Stage download: the data set's raw files, from its declared remotes or from `source`.
+"""Stage download: fetch the data set's raw files from its declared remotes or from `source`.
 
 python -m stages.download        params: dataset, source, synthetic, folder, hub        -> data/<dataset>/raw/
 """

@@ -1,11 +1,11 @@
-"""Stage render: log-mel spectrograms of all tracks, and pictures for people.
+"""Stage render: compute log-mel spectrograms of all tracks, and draw some of them for people.
 
     python -m stages.render          params: dataset, mel
         -> data/<dataset>/mel.parquet, data/<dataset>/levels.parquet, data/<dataset>/png/
 
 `GENREPRO_WORKERS` sets the number of processes; `--backend` or `GENREPRO_BACKEND` runs them on a cluster
-(dask, ray) that `DASK_SCHEDULER_ADDRESS` or `RAY_ADDRESS` names. Neither can change a byte. Killed, it takes
-up where it was: finished tracks wait in data/<dataset>/mel.partial/.
+(dask, ray) that `DASK_SCHEDULER_ADDRESS` or `RAY_ADDRESS` names. Neither changes the bytes of the result.
+After a kill, the next run continues: finished tracks are kept in data/<dataset>/mel.partial/.
 """
 
 import argparse

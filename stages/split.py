@@ -1,7 +1,7 @@
-"""Stage split: the fixed hold-out, and the proof that nothing leaks across it.
+"""Stage split: deal the tracks out to train, validation and test, and prove that nothing leaks.
 
-python -m stages.split           params: dataset, seed, split    -> data/<dataset>/split.csv,
-metrics/split.json
+python -m stages.split           params: dataset, seed, split
+    -> data/<dataset>/split.csv, metrics/split.json
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def report(split: pd.DataFrame, tracks: pd.DataFrame, proof: dict) -> None:
-    """Say how many are where, and who of a published list is absent."""
+    """Print how many tracks each side has, and which tracks of an official list cannot be used."""
     print(", ".join(f"{key.removeprefix('num_')} {value}" for key, value in proof.items()))
     left_out = split.loc[split["reason"] == "train_share", "track_id"].nunique()
     if left_out:

@@ -98,10 +98,6 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Path], str]] = {
         lambda path: folder(path, {"rock/._a.wav": APPLE_DOUBLE}),
         "no audio file",
     ),
-    "folder",
-        lambda path: folder(path, SOUND | {"rock/0.flac": CLIP}),
-        "rock/0 occurs twice",
-    ),
 }
 
 

@@ -1,8 +1,8 @@
-"""Stage audit: from spectrograms to what is wrong with the data.
+"""Stage audit: find what is wrong with the data.
 
-In: catalog, levels and mel tables. Out: every track's findings, clusters of one recording, a page that shows
-the worst pairs. Read `faults` (the findings), `fingerprint` (landmarks and sketch of a spectrogram),
-`duplicates` (tracks that share them), `page` (duplicates.html).
+In: catalog, levels and mel tables. Out: the findings of every track, clusters of tracks that hold the same
+recording, and a page that shows the worst pairs. Read `faults` (the findings), `fingerprint` (landmarks and
+sketch of a spectrogram), `duplicates` (tracks that share them), `page` (duplicates.html).
 """
 
 from genrepro.audit.duplicates import Pair, near_duplicates

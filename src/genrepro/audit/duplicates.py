@@ -1,13 +1,13 @@
-"""Near duplicates: pairs of tracks that hold the same recording, found in the mel table, without the audio.
+"""Find near duplicates, i.e. pairs of tracks that hold the same recording, in the mel table.
 
-Two steps. Candidates: an inverted index of all landmarks, sorted by hash; pairs of tracks that share hashes
-at one and the same time offset collect votes. Hashes that many tracks share tell nothing and are left out,
-which bounds the work for each landmark, so the cost grows with the tracks and not with their pairs.
-Verification: each candidate's sketches must correlate wherever they overlap. Votes alone would also join
-different pieces over the same loop.
+There are two steps. The first finds candidates. It builds an inverted index of all landmarks, sorted by hash.
+Two tracks get a vote for each hash that they share at the same time offset. Hashes that many tracks share are
+left out, because they tell nothing. This bounds the work for each landmark, so the cost grows with the number
+of tracks and not of pairs. The second step verifies: a candidate's sketches must correlate wherever they
+overlap. With votes alone, different pieces over the same loop would be found too.
 
-Finds what was coded again, cut elsewhere, shortened, made louder or mixed with noise; not what plays at
-another speed or pitch, and no other performance of a piece. docs/DUPLICATES.md has what was measured.
+It finds recordings that were re-encoded, cut elsewhere, shortened, made louder or mixed with noise. It does
+not find other speeds, other pitches or other performances of a piece. docs/DUPLICATES.md has measurements.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -24,21 +24,21 @@ from genrepro.base import tables
 from genrepro.base.files import require
 from genrepro.base.tables import read_mel_description
 
-MAX_POSTINGS = 50  # landmarks under one hash; more common ones are left out
-MIN_VOTES = 6  # landmarks at one offset; a track has some 1400, and noise at 0 dB leaves a copy 40 in common
-MAX_CANDIDATES = 10  # of a track, those with most votes: bounds verification where everything resembles
-NUM_SHIFTS = 6  # best places of a candidate that are looked at closely
-MIN_OVERLAP = 15.0  # s, half a usual clip; two pieces over one loop were seen to agree for 13 s
-MIN_SHARE = 0.6  # of the shorter track: enough where that is less
-SHORTEST_OVERLAP = 2.0  # s; below it, only equal content is a duplicate
-# Share by which a copy may run faster or slower: turntables and tapes of old compilations.
+MAX_POSTINGS = 50  # most landmarks under one hash; more frequent hashes are left out
+MIN_VOTES = 6  # of some 1400 landmarks of a track; a copy with noise at 0 dB still shares 40
+MAX_CANDIDATES = 10  # per track, those with most votes; bounds the verification if all tracks are similar
+NUM_SHIFTS = 6  # best offsets of a candidate that are verified
+MIN_OVERLAP = 15.0  # s, half a usual clip; two pieces over one loop agreed for up to 13 s
+MIN_SHARE = 0.6  # share of the shorter track that is enough if it is less than MIN_OVERLAP
+SHORTEST_OVERLAP = 2.0  # s; shorter overlaps are duplicates only if the content is equal
+# Share by which a copy may run faster or slower, as from the turntables and tapes of old compilations.
 MAX_DRIFT = 0.016
-PROMISING = 0.3  # correlation below which a place is not looked at: other music reaches 0.1, slow copies 0.45
-SEGMENT = 3.0  # s; must agree by itself
-QUIET = 0.05  # share of a track's mean contrast below which a segment says nothing
-_TRACKS_AT_A_TIME = 1000  # whose votes are counted together: bounds memory
-# A vote is one integer: the first track (10 bits, within those whose votes are counted together), the second,
-# the offset in frames.
+PROMISING = 0.3  # least correlation of an offset to verify: other music reaches 0.1, slow copies 0.45
+SEGMENT = 3.0  # s; length of the segments, each of which must agree
+QUIET = 0.05  # share of a track's mean contrast below which a segment is ignored
+_TRACKS_AT_A_TIME = 1000  # tracks whose votes are counted together; bounds memory
+# A vote is one integer: the first track (10 bits, its number among the tracks counted together), the second
+# track, and the offset in frames.
 _TRACK_BITS, _OFFSET_BITS = 28, 24
 
 
@@ -50,31 +50,31 @@ class Pair:
     """`track_id`; sorts before `second`."""
     second: str
     offset: float
-    """s; what `first` plays at time t, `second` plays at t - offset: it was cut so much later."""
+    """s. `second` was cut this much later: it plays at t - offset what `first` plays at t."""
     similarity: float
-    """0..1; as `compare` defines it."""
+    """0..1, as `compare` defines it."""
     overlap: float
-    """s that both hold."""
+    """Length in s of what both hold."""
 
 
 def near_duplicates(mel_path: Path, *, skip: Set[str], min_similarity: float, num_workers: int) -> list[Pair]:
-    """Pairs of tracks that hold the same recording.
+    """Find all pairs of tracks that hold the same recording.
 
     Parameters
     ----------
     mel_path : Path
-        mel.parquet. Read once, by row groups; of a track of 30 s about 35 kB are kept.
+        mel.parquet. It is read once, by row groups. About 35 kB are kept of a track of 30 s.
     skip : set of str
-        `track_id` of tracks to leave out (silent ones); rows without a spectrogram are left out anyway.
+        `track_id` of tracks to leave out, e.g. silent ones. Rows without a spectrogram are always left out.
     min_similarity : float
-        0..1; a candidate below it is not a pair.
+        0..1. A candidate with a lower similarity is not a pair.
     num_workers : int
-        Processes that read and fingerprint; the result does not depend on it.
+        Number of processes that read and fingerprint. The result does not depend on it.
 
     Returns
     -------
     list of Pair
-        Sorted by their tracks; exact copies are among them.
+        Sorted by their tracks. Exact copies are included.
     """
     rate = fingerprint.sketch_rate(read_mel_description(mel_path)["frame_rate"])
     prints = read_fingerprints(mel_path, skip=skip, num_workers=num_workers)
@@ -82,7 +82,7 @@ def near_duplicates(mel_path: Path, *, skip: Set[str], min_similarity: float, nu
 
 
 def read_fingerprints(mel_path: Path, *, skip: Set[str], num_workers: int) -> dict[str, Fingerprint]:
-    """Fingerprints of all tracks but those to skip, sorted by `track_id`."""
+    """Fingerprint all tracks except those to skip. The result is sorted by `track_id`."""
     from joblib import Parallel, delayed
 
     frame_rate = read_mel_description(mel_path)["frame_rate"]
@@ -95,7 +95,10 @@ def read_fingerprints(mel_path: Path, *, skip: Set[str], num_workers: int) -> di
 
 
 def match(prints: Mapping[str, Fingerprint], *, rate: float, min_similarity: float) -> list[Pair]:
-    """Pairs among fingerprints, whose sketches have ``rate`` frames a second; sorted if ``prints`` are."""
+    """Find the pairs among fingerprints whose sketches have ``rate`` frames a second.
+
+    The pairs are sorted if ``prints`` are.
+    """
     names, tracks = list(prints), list(prints.values())
     found = []
     for one, other in candidates(tracks):
@@ -114,7 +117,7 @@ def match(prints: Mapping[str, Fingerprint], *, rate: float, min_similarity: flo
 
 
 def candidates(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
-    """Pairs of tracks that share landmarks at one offset.
+    """Find pairs of tracks that share landmarks at one offset.
 
     Parameters
     ----------
@@ -123,14 +126,14 @@ def candidates(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
     Returns
     -------
     list of (int, int)
-        Positions of the two tracks, the smaller one first; sorted.
+        Positions of the two tracks, the smaller one first. Sorted.
     """
     if not prints:
         return []
     hashes = np.concatenate([track.hashes for track in prints])
     times = np.concatenate([track.times for track in prints])
     owners = np.repeat(np.arange(len(prints), dtype=np.int32), [len(track.hashes) for track in prints])
-    # A stable sort of tracks that come in order: within a hash, landmarks are sorted by track.
+    # Tracks come in order and the sort is stable, so within a hash landmarks are sorted by track.
     order = np.argsort(hashes, kind="stable")
     hashes, times, owners = hashes[order], times[order], owners[order]
     _, count = np.unique(hashes, return_counts=True)
@@ -147,10 +150,10 @@ def candidates(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
 
 
 def compare(first: np.ndarray, second: np.ndarray, *, rate: float) -> tuple[float, float, float]:
-    """Similarity of two sketches where they fit best.
+    """Compute the similarity of two sketches at the offset where they fit best.
 
-    Where that is, votes cannot say: a loop's copies agree at many offsets, and a copy that runs a little
-    slower spreads its votes. So all offsets are tried at once, by the Fourier transform.
+    Votes do not show the best offset: repetitions of a loop agree at many offsets, and a copy that runs a
+    little slower spreads its votes. So all offsets are tried at once with the Fourier transform.
 
     Parameters
     ----------
@@ -162,10 +165,11 @@ def compare(first: np.ndarray, second: np.ndarray, *, rate: float) -> tuple[floa
     Returns
     -------
     similarity : float
-        Mean of the correlation over the whole overlap and over its worst `SEGMENT`: a copy agrees everywhere,
-        two pieces over one loop only as long as they play no more than the loop. 0 where nothing fits.
+        Mean of two correlations: over the whole overlap, and over its worst `SEGMENT`. A copy agrees
+        everywhere. Two pieces over one loop only agree while they play nothing but the loop. 0 if no offset
+        fits.
     offset, overlap : float
-        s; as in `Pair`.
+        s, as in `Pair`.
     """
     best, similarity, at, overlap = 0.0, 0.0, 0, 0
     for shift in _best_shifts(first, second, rate=rate):
@@ -173,8 +177,8 @@ def compare(first: np.ndarray, second: np.ndarray, *, rate: float) -> tuple[floa
         common = min(len(one), len(other))
         frames = np.arange(common)
         most = round(MAX_DRIFT * common)
-        for drift in sorted(range(-most, most + 1), key=abs):  # none first
-            # A clock that runs otherwise: `other` is read a little faster or slower, true in the middle.
+        for drift in sorted(range(-most, most + 1), key=abs):  # no drift first
+            # Read `other` a little faster or slower, as by a different clock. The middle stays in place.
             read = frames + np.round(drift * (frames / common - 0.5)).astype(np.int64)
             inside = (read >= 0) & (read < len(other))
             whole, worst = _correlations(one[frames[inside]], other[read[inside]], length=SEGMENT * rate)
@@ -199,18 +203,18 @@ def _fingerprint_group(
 def _votes(
     hashes: np.ndarray, times: np.ndarray, owners: np.ndarray, tracks: range
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs whose first track is among ``tracks``, and the votes at their best offset."""
+    """Find the pairs whose first track is among ``tracks``, and their votes at the best offset."""
     here = np.flatnonzero((owners >= tracks.start) & (owners < tracks.stop))
     keys = [np.empty(0, np.int64)]
     for distance in range(1, MAX_POSTINGS):
         here = here[here + distance < len(hashes)]
-        here = here[hashes[here + distance] == hashes[here]]  # hashes are sorted: an end is an end for good
+        here = here[hashes[here + distance] == hashes[here]]  # hashes are sorted, so later ones differ too
         one = here[owners[here + distance] != owners[here]]
         other = one + distance
         pair = (owners[one] - tracks.start).astype(np.int64) << _TRACK_BITS | owners[other]
         keys.append(pair << _OFFSET_BITS | (times[one] - times[other] + (1 << _OFFSET_BITS - 1)))
     key, count = np.unique(np.concatenate(keys), return_counts=True)
-    # Peaks move by a frame: neighbouring offsets vote together.
+    # Peaks can move by a frame, so the votes of neighbouring offsets are added.
     score = count.copy()
     beside = key[1:] == key[:-1] + 1
     score[:-1][beside] += count[1:][beside]
@@ -222,7 +226,7 @@ def _votes(
 
 
 def _strongest(first: np.ndarray, second: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Positions of what is among the `MAX_CANDIDATES` strongest of either of its tracks."""
+    """Positions of the pairs that are among the `MAX_CANDIDATES` strongest of one of their tracks."""
     position = np.tile(np.arange(len(first)), 2)
     track = np.concatenate([first, second])
     order = np.lexsort((position, -score[position], track))
@@ -230,13 +234,13 @@ def _strongest(first: np.ndarray, second: np.ndarray, score: np.ndarray) -> np.n
 
 
 def _rank(groups: np.ndarray) -> np.ndarray:
-    """Place of each element within its run of equal ones: 0 for the first."""
+    """Position of each element within its run of equal elements, from 0."""
     start = np.flatnonzero(np.diff(groups, prepend=-1))
     return np.arange(len(groups)) - np.repeat(start, np.diff(np.append(start, len(groups))))
 
 
 def _best_shifts(first: np.ndarray, second: np.ndarray, *, rate: float) -> list[int]:
-    """Shifts in frames, `NUM_SHIFTS` at most, at which enough of both overlaps and most of it correlates."""
+    """The shifts in frames with the highest correlation, at most `NUM_SHIFTS`, and with enough overlap."""
     from scipy import fft
 
     shorter = min(len(first), len(second))
@@ -248,7 +252,7 @@ def _best_shifts(first: np.ndarray, second: np.ndarray, *, rate: float) -> list[
         return []
     size = fft.next_fast_len(len(first) + len(second), real=True)
     one, other = (fft.rfft(cells.T.astype(np.float32, order="C"), size) for cells in (first, second))
-    # Summed over the bands before the transform back: one inverse transform instead of 64.
+    # Sum over the bands before transforming back: one inverse transform instead of 64.
     product = fft.irfft(np.einsum("bf,bf->f", one, other.conj()), size)[shifts]
     energy, energy_other = (
         np.concatenate([[0.0], np.cumsum(np.square(cells, dtype=np.float64).sum(axis=1))])
@@ -261,11 +265,11 @@ def _best_shifts(first: np.ndarray, second: np.ndarray, *, rate: float) -> list[
 
 
 def _correlations(one: np.ndarray, other: np.ndarray, *, length: float) -> tuple[float, float]:
-    """Correlation of all cells, and the lowest of segments of ``length`` frames where both have contrast."""
+    """Correlation of all cells, and of the worst segment of ``length`` frames in which both have contrast."""
     count = max(1, round(len(one) / length))
     end = len(one) // count * count
     one, other = (cells[:end].reshape(count, -1).astype(np.float32) for cells in (one, other))
-    # The local mean is gone already, so there is none to take away.
+    # The sketches' local mean is 0 already, so no mean is subtracted here.
     product, energy, energy_other = (
         np.einsum("sc,sc->s", a, b) for a, b in ((one, other), (one, one), (other, other))
     )

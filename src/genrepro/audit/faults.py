@@ -1,21 +1,21 @@
-"""What is wrong with the data: every track's findings, clusters of one recording, and who is kept out for it.
+"""Find the faults of every track, group copies of one recording, and decide which tracks to leave out.
 
 missing              the source holds no file
 undecodable          no decoder can read it
 corrupt              its content is not what its data set published
-declared             its data set's users found it broken
-silent               quieter than ``audit.silence_db``, as the root mean square of the whole clip
-short                against the data set's median duration
-truncated            it decodes to less than its header promises
-clipped              runs of samples at full scale
-odd_sample_rate      another rate than most of the data set has
-mono_in_stereo       two channels with nothing between them
+declared             users of the data set found it broken
+silent               its root mean square is below ``audit.silence_db``
+short                much shorter than the data set's median duration (``audit.short_share``)
+truncated            it decodes to less than its header says
+clipped              it has runs of samples at full scale (``audit.clipped_share``)
+odd_sample_rate      its sample rate differs from that of most tracks
+mono_in_stereo       its two channels are (nearly) equal
 duplicate            the same file or the same spectrogram as an earlier track
 near_duplicate       the same recording as an earlier track: re-encoded, shifted, louder, cut (`fingerprint`)
-contradicting_label  a cluster of one recording that lies under several genres
+contradicting_label  copies of its recording are in several genres
 
-A finding is recorded whether or not ``audit.exclude`` makes it a reason to leave the track out. A track
-without a spectrogram is always left out.
+Every finding is recorded. Those in ``audit.exclude`` also keep the track out of the splits. A track without a
+spectrogram is always left out.
 """
 
 import hashlib
@@ -38,15 +38,15 @@ _UNUSABLE = (
     "corrupt",
     "declared",
     "silent",
-)  # equal content means nothing in these
-# Of these there is no spectrogram, so that no split can use them, whatever audit.exclude says.
+)  # tracks with these findings are not compared: equal content means nothing
+# Tracks with these findings have no spectrogram. No split can use them, whatever audit.exclude says.
 _WITHOUT_FRAMES = ("missing", "undecodable", "corrupt", "declared")
-_TRUNCATION = 0.25  # s that a header may promise too much: decoders' delay and padding stay far below
-_MONO_DIFFERENCE = 1e-3  # of the channels, -60 dB: below what any stereo recording has
+_TRUNCATION = 0.25  # s by which a header may be too long; decoders' delay and padding are far shorter
+_MONO_DIFFERENCE = 1e-3  # difference of the channels, -60 dB: every real stereo recording has more
 
 
 def findings(catalog: pa.Table, levels: pa.Table, mels: Iterable[dict], *, params: Audit) -> pd.DataFrame:
-    """What each track by itself shows.
+    """Find the faults that each track shows by itself.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def findings(catalog: pa.Table, levels: pa.Table, mels: Iterable[dict], *, param
     Returns
     -------
     DataFrame
-        Indexed by track_id: genre, reasons (a set), file and content (hashes; null for what holds no music).
+        Indexed by track_id: genre, reasons (a set), file and content (hashes, null for unusable tracks).
     """
     tracks, level_rows = catalog.to_pylist(), levels.to_pylist()
     durations = [level["duration"] for level in level_rows if level["duration"] is not None]
@@ -84,7 +84,7 @@ def findings(catalog: pa.Table, levels: pa.Table, mels: Iterable[dict], *, param
 
 
 def audit(found: pd.DataFrame, pairs: Sequence[Pair], *, params: Audit) -> pa.Table:
-    """Join what tracks show by themselves with what they show together.
+    """Join the findings of single tracks with those of pairs, and decide which tracks to exclude.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def audit(found: pd.DataFrame, pairs: Sequence[Pair], *, params: Audit) -> pa.Ta
     Returns
     -------
     pyarrow.Table
-        Columns of `tables.AUDIT`, one row a track, sorted.
+        Columns of `tables.AUDIT`, one row per track, sorted.
     """
     reasons = [set(value) for value in found["reasons"]]
     groups: list[str | None] = [None] * len(found)
@@ -129,10 +129,10 @@ def audit(found: pd.DataFrame, pairs: Sequence[Pair], *, params: Audit) -> pa.Ta
 
 
 def summary(table: pa.Table, catalog: pa.Table) -> dict[str, int]:
-    """Counts for metrics/audit.json: tracks, each finding, clusters, exclusions, and what artists share.
+    """Counts for metrics/audit.json: tracks, each finding, clusters, exclusions, and leaks of artists.
 
     ``official_shared_...`` counts artists, albums and clusters on more than one side of the data set's own
-    split, excluded tracks left out; albums go by title, so two of one name count as one.
+    split, without excluded tracks. Albums are compared by title, so two albums of one name count as one.
     """
     reasons = table["reasons"].to_pylist()
     tracks = catalog.select(["genre", "artist", "album", "official_split"]).to_pandas()
@@ -154,7 +154,7 @@ def summary(table: pa.Table, catalog: pa.Table) -> dict[str, int]:
 
 
 def require_sound(table: pa.Table) -> None:
-    """Raise GenreproError, naming the first few, if any track is excluded: ``audit.on_fault: fail``."""
+    """Raise GenreproError if any track is excluded (``audit.on_fault: fail``). It names the first three."""
     excluded = [row for row in table.to_pylist() if row["excluded"] is not None]
     if excluded:
         named = ", ".join(f"{row['track_id']} ({row['excluded']})" for row in excluded[:3])
@@ -174,7 +174,7 @@ def _findings(
         kind = mel["fault"].partition(":")[0]
         yield kind if kind in ("missing", "corrupt", "declared") else "undecodable"
         return
-    if level["peak"] is None:  # a picture: silence has no contrast
+    if level["peak"] is None:  # a picture; it is silent if it has no contrast
         frames = np.frombuffer(mel["mel"], "<f2")
         if frames.min() == frames.max():
             yield "silent"
@@ -194,9 +194,9 @@ def _findings(
 
 
 def _clusters(found: pd.DataFrame, pairs: Sequence[Pair]) -> list[list[int]]:
-    """Positions that share a file, a spectrogram or a recording, transitively.
+    """Group the positions that share a file, a spectrogram or a recording, directly or through others.
 
-    Connected components of at least two, each sorted.
+    Returns the connected components with at least two members, each sorted.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -1,13 +1,13 @@
-"""An acoustic fingerprint of a log-mel spectrogram: landmarks to find copies by, a sketch to compare them by.
+"""Compute the acoustic fingerprint of a log-mel spectrogram: landmarks to find copies, a sketch to compare.
 
-Landmarks are Wang's constellations (2003, "An industrial-strength audio search algorithm", ISMIR): the
-loudest points of the spectrogram, joined to a few that follow and hashed by their bands and the gaps between
-them, which neither a coder nor noise nor a later start changes. Three points are joined instead of Wang's
-two, as by Six and Leman (2014, "Panako", ISMIR): music shares so many pairs that their index grows dense.
+Landmarks are Wang's constellations (2003, "An industrial-strength audio search algorithm", ISMIR). The
+loudest points of the spectrogram are joined with a few that follow them, and hashed by their bands and the
+gaps between them. Re-encoding, noise or a later start do not change these. Wang joins two points. Here it is
+three, as in Six and Leman (2014, "Panako", ISMIR), because different music shares too many pairs.
 
-The sketch is what is left of the spectrogram at some ten frames a second when everything slow in time and
-smooth in frequency is taken away (level, equalisation, reverberation): two sketches of one recording
-correlate wherever they overlap, those of two pieces over the same loop hardly do.
+The sketch is a spectrogram with some ten frames a second, from which everything slow in time and smooth in
+frequency is removed (level, equalisation, reverberation). Two sketches of one recording correlate wherever
+they overlap. Sketches of two pieces over the same loop hardly do.
 
 Times are in seconds and bands in shares of all bands, so it works at any frame rate and number of bands.
 """
@@ -18,30 +18,30 @@ from itertools import combinations
 import numpy as np
 from scipy import ndimage
 
-PEAK_TIME = 0.2  # s; a peak is the maximum this far before and after ...
-PEAK_BANDS = 0.05  # ... and this share of the bands below and above: about 16 peaks a second
-PEAK_DB = 20.0  # above the clip's minimum: what lies lower drowns in any noise
-FAN_OUT = 3  # loudest followers that a peak is joined with, two at a time: three landmarks a peak
+PEAK_TIME = 0.2  # s; a peak is the maximum of this time before and after it ...
+PEAK_BANDS = 0.05  # ... and of this share of the bands below and above it: about 16 peaks a second
+PEAK_DB = 20.0  # dB that a peak must be above the clip's minimum; noise hides lower ones
+FAN_OUT = 3  # a peak is joined with pairs of its three loudest followers: three landmarks per peak
 MIN_GAP, MAX_GAP = 0.1, 2.5  # s, from a peak to its followers
-MAX_FOLLOWERS = 80  # among which the loudest are looked for: about 2.5 s of them
-GAP_STEP = 0.045  # s; gaps are rounded to it: half a window, below which a peak's time is not certain
-HASH_BANDS = 128  # in which a hash counts
-MAX_INTERVAL = 31  # of those, between a peak and its followers: ten semitones at the top, three octaves below
+MAX_FOLLOWERS = 80  # followers among which the loudest are chosen: about 2.5 s of peaks
+GAP_STEP = 0.045  # s; gaps are rounded to it. It is half a window: the time of a peak is no more exact
+HASH_BANDS = 128  # number of bands that a hash distinguishes
+MAX_INTERVAL = 31  # largest distance of followers in these bands: ten semitones at the top, more below
 
-SKETCH_RATE = 12.0  # Hz, at most; frames are averaged in whole groups down to it
-SKETCH_BANDS = 64  # at most, likewise
-SKETCH_SMOOTHING = 0.27  # s; makes up for cuts that fall between two frames
-SKETCH_TIME, SKETCH_WIDTH = 2.0, 0.1  # s and share of the bands over which the local mean is taken away
-# Levels are compared as power ** 0.1: between decibels, in which the noise between two notes counts as much
-# as the notes, and amplitudes, in which only the bass drum counts. Of 0.1, 0.15 and 0.2 the one that parts
-# copies and mere relatives furthest (docs/DUPLICATES.md).
+SKETCH_RATE = 12.0  # Hz at most; frames are averaged in whole groups
+SKETCH_BANDS = 64  # at most; bands are averaged in whole groups
+SKETCH_SMOOTHING = 0.27  # s; compensates for cuts that fall between two frames
+SKETCH_TIME, SKETCH_WIDTH = 2.0, 0.1  # s and share of the bands over which the local mean is subtracted
+# Levels are compared as power ** 0.1. This is between decibels, where the noise between two notes counts as
+# much as the notes, and amplitudes, where only the bass drum counts. Of 0.1, 0.15 and 0.2, it separates
+# copies from similar music best (docs/DUPLICATES.md).
 SKETCH_EXPONENT = 0.1
-_SKETCH_SCALE = 250.0  # sketch values are within +-0.5: they fit int8
+_SKETCH_SCALE = 250.0  # sketch values are within +-0.5, so scaled values fit int8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fingerprint:
-    """What is kept of a track, about 35 kB for 30 s."""
+    """The fingerprint of a track, about 35 kB for 30 s."""
 
     hashes: np.ndarray
     """[shape=(num_landmarks,), dtype=uint32]."""
@@ -52,7 +52,7 @@ class Fingerprint:
 
 
 def fingerprint(spectrogram: np.ndarray, *, frame_rate: float) -> Fingerprint:
-    """The fingerprint of a track.
+    """Compute the fingerprint of a track.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def fingerprint(spectrogram: np.ndarray, *, frame_rate: float) -> Fingerprint:
 
 
 def landmarks(spectrogram: np.ndarray, *, frame_rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of triples of peaks, and the frame where each begins.
+    """Compute the hashes of triples of peaks, and the frame where each begins.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def landmarks(spectrogram: np.ndarray, *, frame_rate: float) -> tuple[np.ndarray
     for one, other in combinations(range(FAN_OUT), 2):
         first = np.flatnonzero(
             followers[:, other] >= 0
-        )  # they fill up from the left: then `one` is there, too
+        )  # followers fill up from the left, so `one` exists too
         pair = followers[first][:, [one, other]]
         parts = [*(band[pair] - band[first, None] + 32).T, *((frame[pair] - frame[first, None]) // step).T]
         packed = band[first].astype(np.uint32)
@@ -104,7 +104,7 @@ def landmarks(spectrogram: np.ndarray, *, frame_rate: float) -> tuple[np.ndarray
 
 
 def make_sketch(spectrogram: np.ndarray, *, frame_rate: float) -> np.ndarray:
-    """The reduced, locally normalised spectrogram.
+    """Reduce the spectrogram and subtract its local mean.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def make_sketch(spectrogram: np.ndarray, *, frame_rate: float) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(num_frames // sketch_step(frame_rate), num_bands), dtype=int8]
-        What of ``power ** 0.1`` exceeds its local mean.
+        ``power ** 0.1`` minus its local mean, scaled.
     """
     in_time = sketch_step(frame_rate)
     in_bands = -(-spectrogram.shape[1] // SKETCH_BANDS)
@@ -132,12 +132,12 @@ def make_sketch(spectrogram: np.ndarray, *, frame_rate: float) -> np.ndarray:
 
 
 def sketch_step(frame_rate: float) -> int:
-    """Frames of the spectrogram in one of the sketch."""
+    """Number of spectrogram frames in one frame of the sketch."""
     return max(1, int(np.ceil(frame_rate / SKETCH_RATE)))
 
 
 def sketch_rate(frame_rate: float) -> float:
-    """Hz of the sketch."""
+    """Frame rate of the sketch in Hz."""
     return frame_rate / sketch_step(frame_rate)
 
 
@@ -148,7 +148,7 @@ def _peaks(spectrogram: np.ndarray, *, frame_rate: float) -> tuple[np.ndarray, n
     reach = max(1, round(PEAK_TIME * frame_rate)), max(1, round(PEAK_BANDS * spectrogram.shape[1]))
     highest = _highest(np.ascontiguousarray(_highest(spectrogram, reach[0]).T), reach[1]).T
     peak = (spectrogram == highest) & (spectrogram > spectrogram.min() + PEAK_DB)
-    # Of a plateau (float16, or a picture's 256 levels) only the first corner counts.
+    # A plateau (from float16, or a picture's 256 levels) counts as one peak, at its first corner.
     single = peak.copy()
     single[1:] &= ~peak[:-1]
     single[:, 1:] &= ~peak[:, :-1]
@@ -159,7 +159,7 @@ def _peaks(spectrogram: np.ndarray, *, frame_rate: float) -> tuple[np.ndarray, n
 def _followers(
     frame: np.ndarray, band: np.ndarray, level: np.ndarray, *, step: int, frame_rate: float
 ) -> np.ndarray:
-    """Each peak's loudest followers in order of time, [shape=(num_peaks, FAN_OUT)]; -1: no more of them."""
+    """Each peak's loudest followers in order of time, [shape=(num_peaks, FAN_OUT)]. -1: no follower."""
     num_peaks = len(frame)
     here = np.arange(num_peaks)[:, None]
     ahead = here + np.arange(1, MAX_FOLLOWERS)
@@ -178,9 +178,9 @@ def _followers(
 
 
 def _averaged(values: np.ndarray, group: int) -> np.ndarray:
-    """Means of whole groups of rows; what is left at the end is cut off."""
+    """Means of whole groups of rows. Rows left over at the end are cut off."""
     end = len(values) // group * group
-    # Whole rows are added: a mean over an axis as short as this one is many times slower.
+    # Add whole rows: a mean over such a short axis is many times slower.
     total = values[0:end:group].copy()
     for position in range(1, group):
         total += values[position:end:group]
@@ -189,7 +189,7 @@ def _averaged(values: np.ndarray, group: int) -> np.ndarray:
 
 def _highest(values: np.ndarray, reach: int) -> np.ndarray:
     """Maximum of each row and its ``reach`` neighbours on either side, by doubling."""
-    # log2 passes over whole rows: scipy.ndimage's filter, column by column, takes six times as long.
+    # This takes log2 passes over whole rows. scipy.ndimage's filter goes by column and is six times slower.
     highest = np.pad(values, ((reach, reach), (0, 0)), constant_values=-np.inf)
     length, width = 1, 2 * reach + 1
     while length < width:
@@ -200,5 +200,5 @@ def _highest(values: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _odd(length: float) -> int:
-    """A filter's length in samples: odd, so that it stays centred."""
+    """Round a filter's length to an odd number of samples, so that the filter stays centred."""
     return max(1, int(length)) | 1

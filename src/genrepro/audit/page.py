@@ -1,8 +1,8 @@
-"""The near duplicates that a person should look at: one HTML file, pictures inside, nothing from outside.
+"""Write one HTML page with the near duplicates that a person should look at. It contains its pictures.
 
-Worst first: pairs under contradicting genres, then pairs across artists, then the rest, each by falling
-similarity. Both spectrograms are drawn over one time axis, the second shifted by the offset, so that what is
-the same stands one above the other. Bytes depend on the data alone: no date, no software version.
+The worst pairs come first: pairs under contradicting genres, then pairs across artists, then the rest, each
+by falling similarity. Both spectrograms are drawn over one time axis, the second shifted by the offset, so
+that equal music stands one above the other. The bytes depend on the data only: no date, no software version.
 """
 
 import base64
@@ -21,7 +21,7 @@ from genrepro.base.tables import read_mel_description, read_mels
 
 _RATE = 12.0  # Hz, at most: 30 s are 360 pixels, which a page shows without scrolling
 _BANDS = 64  # at most
-_GAP = 6  # pixels between the two spectrograms; a line in it spans what both hold
+_GAP = 6  # pixels between the two spectrograms; a line there marks the overlap
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 article { border-top: 1px solid #bbb; padding: 1rem 0; }
@@ -38,20 +38,20 @@ dd { margin: 0; }
 def write_pairs(
     path: Path, pairs: Sequence[Pair], *, mel_path: Path, catalog: pa.Table, max_pairs: int = 60
 ) -> None:
-    """Write the report.
+    """Write the page.
 
     Parameters
     ----------
     path : Path
-        HTML file; appears complete, by renaming.
+        HTML file. Written under a temporary name, then renamed.
     pairs : sequence of Pair
         What `duplicates.near_duplicates` found, in any order.
     mel_path : Path
         mel.parquet, read once.
     catalog : pyarrow.Table
-        Columns `track_id`, `genre`, `artist`, `title`; holds every track of the pairs.
+        Columns `track_id`, `genre`, `artist`, `title`. It must hold every track of the pairs.
     max_pairs : int
-        Pairs shown; the page says how many there are in all.
+        Number of pairs to show. The page also says how many there are in all.
     """
     tracks = {
         row["track_id"]: row for row in catalog.select(["track_id", "genre", "artist", "title"]).to_pylist()
@@ -150,7 +150,7 @@ def _pictures(pairs: list[Pair], mel_path: Path) -> Iterable[bytes]:
 
 
 def _level(spectrogram: np.ndarray, *, group: int, top_db: float) -> np.ndarray:
-    """Levels 1..255, reduced, [shape=(num_bands, num_frames), dtype=uint8], highest band first."""
+    """Reduce to levels 1..255, [shape=(num_bands, num_frames), dtype=uint8], highest band first."""
     in_bands = -(-spectrogram.shape[1] // _BANDS)
     num_frames, num_bands = (
         -(-size // by) for size, by in zip(spectrogram.shape, (group, in_bands), strict=True)
@@ -160,20 +160,20 @@ def _level(spectrogram: np.ndarray, *, group: int, top_db: float) -> np.ndarray:
         (0, num_bands * in_bands - spectrogram.shape[1]),
     )
     whole = np.pad(spectrogram.astype(np.float32), padding, mode="edge")
-    # A cell shows the loudest of what it covers: means would grey the lines out.
+    # A cell shows its loudest value: means would blur thin lines.
     reduced = whole.reshape(num_frames, group, num_bands, in_bands).max(axis=(1, 3)).T[::-1]
     return (1 + 254 * np.clip(1 + reduced / top_db, 0, 1)).astype(np.uint8)
 
 
 def _picture(first: np.ndarray, second: np.ndarray, *, shift: int) -> bytes:
-    """Both spectrograms over one time axis, the second ``shift`` pixels later, as a magma-coloured PNG."""
+    """Draw both spectrograms over one time axis as a PNG, the second ``shift`` pixels later."""
     import matplotlib
     from PIL import Image
 
     start, other = max(0, -shift), max(0, shift)
     width = max(start + first.shape[1], other + second.shape[1])
     height = max(len(first), len(second))
-    canvas = np.zeros((2 * height + _GAP, width), np.uint8)  # 0: nothing there, drawn white
+    canvas = np.zeros((2 * height + _GAP, width), np.uint8)  # 0 is empty and drawn white
     canvas[: len(first), start : start + first.shape[1]] = first
     canvas[height + _GAP :][: len(second), other : other + second.shape[1]] = second
     common = slice(max(start, other), min(start + first.shape[1], other + second.shape[1]))

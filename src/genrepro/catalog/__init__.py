@@ -1,7 +1,7 @@
-"""Stage catalog: from raw files to one row a track.
+"""Stage catalog: from raw files to one row per track.
 
-In: what a data set's ``read_catalog`` says of its tracks, and the files. Out: catalog.parquet with
-hash and header of each file, and counts of what is missing. Read `tracks`.
+In: the table that a data set's ``read_catalog`` returns, and the files. Out: catalog.parquet with the hash
+and header of each file, and counts of missing values. Read `tracks`.
 """
 
 from genrepro.catalog.tracks import build, summary

@@ -1,12 +1,13 @@
-"""The data sets, one module each, all with the same visible skeleton.
+"""The data sets, one module each, all with the same skeleton.
 
-Every module opens with what the data is and where it comes from, then declares ``REMOTES`` (what can be
-downloaded: url, checksum, bytes) and ``FAULTS`` (what is known to be wrong with it), then has two functions:
+Every module says first what the data is and where it comes from. Then it declares ``REMOTES`` (what can be
+downloaded: url, checksum, bytes) and ``FAULTS`` (what is known to be wrong with it). Then it has two
+functions:
 
 ``acquire(*, params, raw)``
-    Put the raw files below the folder ``raw``.
+    Put the raw files into the folder ``raw``.
 ``read_catalog(raw)``
-    One row per track, identity only: the columns of `IDENTITY`.
+    Return one row per track, with the columns of `IDENTITY`.
 """
 
 from importlib import import_module
@@ -16,5 +17,5 @@ IDENTITY = ("track_id", "genre", "artist", "album", "title", "path", "official_s
 
 
 def module(name: str) -> ModuleType:
-    """The module of data set ``name``, imported only when it is used."""
+    """Import and return the module of data set ``name``."""
     return import_module(f"genrepro.datasets.{name}")

@@ -1,16 +1,18 @@
-"""What the FMA data sets share: the Free Music Archive's dump (Defferrard et al., ISMIR 2017).
+"""Read the FMA data sets, the Free Music Archive's dump (Defferrard et al., ISMIR 2017).
 
-Two archives make a data set: ``fma_metadata.zip`` with ``tracks.csv`` (three header rows; fields hold line
-feeds, quotes and HTML) and ``fma_<subset>.zip`` with ``<first three digits>/<six digits>.mp3``, clips of 30
-s, most of them 44.1 kHz stereo, compressed with bzip2 inside the zip, and ``checksums``, the SHA-1 of each.
-Subsets are cumulative: small is part of medium, and medium of large. The label is the root genre, ``(track,
-genre_top)``.
+A data set consists of two archives. ``fma_metadata.zip`` holds ``tracks.csv``, which has three header rows
+and fields with line feeds, quotes and HTML. ``fma_<subset>.zip`` holds the clips at
+``<first three digits>/<six digits>.mp3``, and ``checksums``, the SHA-1 of each file. The clips are 30 s long,
+most of them are 44.1 kHz stereo, and they are compressed with bzip2 inside the zip. Subsets are cumulative:
+small is part of medium, and medium of large. The label is the root genre, ``(track, genre_top)``.
 
-``source`` names, besides ``auto``: a folder that holds the two archives or what is in them; the audio archive
-or its folder, with the metadata beside it; or the URL of the audio archive, or of a folder ending in ``/``,
-likewise.
+``source`` is ``auto`` or names one of these:
 
-Licence: each track has its own (CC BY, CC BY-NC, ...): audio is never redistributed.
+- a folder that holds the two archives or their contents
+- the audio archive or its folder, with the metadata beside it
+- the URL of the audio archive, or of a folder (ending in ``/``), with the metadata beside it
+
+Licence: each track has a licence of its own (CC BY, CC BY-NC, ...), so audio is never redistributed.
 """
 
 import hashlib
@@ -39,7 +41,7 @@ REMOTES = {
         ("fma_large", "497109f4dd721066b5ce5e5f250ec604dc78939e", None),
     )
 }
-"""The archives and the SHA-1 that the data set's page gives; it gives no exact sizes."""
+"""The archives, with the SHA-1 from the data set's page. The page gives no exact sizes."""
 
 _SHORT = (1486, 5574, 65753, 80391, 98558, 98559, 98560, 98565, 98566, 98567, 98568, 98569, 98571, 99134,
           105247, 108924, 108925, 126981, 127336, 133297, 143992)  # fmt: skip
@@ -48,7 +50,7 @@ FAULTS = MappingProxyType(
     {f"{number:06d}": "declared: short or empty clip" for number in _SHORT}
     | {f"{number:06d}": "declared: reported as nearly silent" for number in _NEAR_SILENT}
 )
-"""Clips that users of the data set found broken, by track id; six of the short ones are in small."""
+"""Clips that users of the data set found broken, by track id. Six of the short ones are in small."""
 
 SUBSETS = ("small", "medium", "large")
 _SPLITS = {"training": "train", "validation": "validation", "test": "test"}
@@ -69,23 +71,23 @@ _COLUMNS = {
 def acquire(source: str, *, raw: Path, subset: str, per_genre: int | None = None) -> None:
     """Put ``fma_metadata/tracks.csv``, ``checksums`` and ``000/000002.mp3`` ... below ``raw``.
 
-    Clips of which the metadata knows nothing come along: the catalog counts them.
+    Clips without metadata are copied too, so that the catalog can count them.
 
     Parameters
     ----------
     source : str
-        See the module.
+        See the module's docstring.
     raw : Path
         Folder to fill.
     subset : str
         One of `SUBSETS`.
     per_genre : int, optional
-        Only so many of each genre, as `wanted` draws them.
+        Number of tracks that `wanted` draws of each genre. By default all.
 
     Raises
     ------
     GenreproError
-        If an archive cannot be had or read, or holds no clip.
+        If an archive cannot be downloaded or read, or holds no clip.
     """
     metadata, audio = (
         _fetch_both(source, subset) if source == "auto" or is_url(source) else _find_both(source, subset)
@@ -109,11 +111,11 @@ def acquire(source: str, *, raw: Path, subset: str, per_genre: int | None = None
 
 
 def read_catalog(raw: Path, *, subset: str, per_genre: int | None = None) -> pd.DataFrame:
-    """One row for each track of the subset and for each clip that no metadata describes.
+    """Return one row for each track of the subset and for each clip without metadata.
 
-    Without a file the fault is ``missing``. A track without a root genre (``no_genre``) and a clip without
-    metadata (``no_metadata``) have no genre, so the catalog counts them and leaves them out. ``checksum`` is
-    what the archive says the file's content is.
+    A track without a file has the fault ``missing``. A track without a root genre (``no_genre``) and a clip
+    without metadata (``no_metadata``) have no genre, so the catalog counts them and leaves them out.
+    ``checksum`` is the SHA-1 that the archive gives for the file.
     """
     described = read_tracks(raw / _TRACKS)
     tracks = wanted(described, subset=subset, per_genre=per_genre)
@@ -133,19 +135,19 @@ def read_catalog(raw: Path, *, subset: str, per_genre: int | None = None) -> pd.
 
 
 def read_tracks(path: Path) -> pd.DataFrame:
-    """FMA's tracks.csv, as far as it is used.
+    """Read the used columns of FMA's tracks.csv.
 
     Returns
     -------
     DataFrame
-        Indexed by six-digit track id, sorted; columns subset, official_split (train, validation, test), genre
-        (null where FMA gives no root genre), title, artist, album. FMA's own ids tell artists and albums
-        apart: ``Nirvana (artist 7)`` where two share a name, one name where one is spelled in two ways.
+        Indexed by six-digit track id, sorted. Columns subset, official_split (train, validation, test), genre
+        (null if FMA gives no root genre), title, artist, album. FMA's own ids tell artists and albums apart:
+        if two artists share a name, it becomes ``Nirvana (artist 7)``; if one has two spellings, one is kept.
 
     Raises
     ------
     GenreproError
-        If it is not FMA's table, or holds a track twice.
+        If it is not FMA's table, or has a track twice.
     """
     try:
         table = pd.read_csv(
@@ -165,16 +167,16 @@ def read_tracks(path: Path) -> pd.DataFrame:
         if unknown := sorted(set(table[column].dropna()) - set(values)):
             raise GenreproError(f"{path}: {column} = {unknown[0]!r} is not one of {', '.join(values)}.")
     table["official_split"] = table["official_split"].map(_SPLITS)
-    for kind in ("artist", "album"):  # over the whole table, so that a subset gives the same names
+    for kind in ("artist", "album"):  # over the whole table, so that all subsets have the same names
         table[kind] = one_name_each(table[kind], table.pop(f"{kind}_id"), kind=kind)
     return table.sort_index()
 
 
 def wanted(tracks: pd.DataFrame, *, subset: str, per_genre: int | None = None) -> pd.DataFrame:
-    """The rows of a subset, or a draw from it.
+    """Return the rows of a subset, or a draw from it.
 
-    The draw takes ``per_genre`` tracks of each genre, declared faults left out, by the order of a hash of
-    their ids: the choice of a track depends on no other, so no library's generator can change it.
+    The draw takes the first ``per_genre`` tracks of each genre, in the order of a hash of their ids. Tracks
+    with declared faults are left out. The hash does not depend on other tracks or on a library's generator.
     """
     rows = tracks[tracks["subset"].isin(SUBSETS[: SUBSETS.index(subset) + 1])]
     if per_genre is None:
@@ -192,7 +194,7 @@ def _place_metadata(name: PurePosixPath) -> str | None:
 
 
 def _fetch_both(source: str, subset: str) -> tuple[Path, Path]:
-    """Paths of the metadata and the audio archive, from the declared remotes or from a URL."""
+    """Download the metadata and the audio archive, from the declared remotes or from a URL."""
     if source == "auto":
         remotes = declared(REMOTES)
         return fetch(remotes["fma_metadata"]), fetch(remotes[f"fma_{subset}"])
@@ -202,7 +204,7 @@ def _fetch_both(source: str, subset: str) -> tuple[Path, Path]:
 
 
 def _find_both(source: str, subset: str) -> tuple[Path, Path]:
-    """Paths of metadata and audio, archives or folders, from the path that the user gave."""
+    """Find metadata and audio, archives or folders, at the path that the user gave."""
     given = resolve(source)
     # A larger subset holds the smaller ones.
     audio = [f"fma_{name}{suffix}" for name in SUBSETS[SUBSETS.index(subset) :] for suffix in ("", ".zip")]
@@ -220,8 +222,7 @@ def _find_both(source: str, subset: str) -> tuple[Path, Path]:
 
 
 def _read_checksums(path: Path) -> dict[str, str]:
-    """``sha1:<hex>`` by path, from lines ``<hex>  000/000002.mp3``; empty where the source had no such
-    file."""
+    """Read ``sha1:<hex>`` by path, from lines ``<hex>  000/000002.mp3``. Empty if there is no such file."""
     if not path.is_file():
         return {}
     lines = [line.split(maxsplit=1) for line in path.read_text("utf-8", errors="replace").splitlines()]

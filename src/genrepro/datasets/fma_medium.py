@@ -1,6 +1,6 @@
-"""FMA medium: 25 000 clips of 30 s, 16 unbalanced root genres; official split disjoint by artist.
+"""FMA medium: 25 000 clips of 30 s, 16 unbalanced root genres. Official split disjoint by artist.
 
-`genrepro.datasets.fma` has the layout, the sources and the licence.
+`genrepro.datasets.fma` documents the layout, the sources and the licence.
 """
 
 from pathlib import Path
@@ -20,5 +20,5 @@ def acquire(*, params: Params, raw: Path) -> None:
 
 
 def read_catalog(raw: Path) -> pd.DataFrame:
-    """One row a track of the subset, and a clip without metadata."""
+    """Return one row for each track of the subset and for each clip without metadata."""
     return fma.read_catalog(raw, subset="medium")

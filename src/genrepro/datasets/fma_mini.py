@@ -1,7 +1,7 @@
 """FMA mini: 1 000 clips of FMA small, 125 of each root genre, as many as the AST report used.
 
-The report's own draw was not published; this one goes by a hash of the track ids and leaves out the clips
-that are known to be broken. `genrepro.datasets.fma` has the layout, the sources and the licence.
+The report's own draw was not published. This one goes by a hash of the track ids and leaves out clips that
+are known to be broken. `genrepro.datasets.fma` documents the layout, the sources and the licence.
 """
 
 from pathlib import Path
@@ -22,5 +22,5 @@ def acquire(*, params: Params, raw: Path) -> None:
 
 
 def read_catalog(raw: Path) -> pd.DataFrame:
-    """One row a drawn track, and a clip without metadata."""
+    """Return one row for each drawn track and for each clip without metadata."""
     return fma.read_catalog(raw, subset="small", per_genre=PER_GENRE)

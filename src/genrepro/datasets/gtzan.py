@@ -1,16 +1,16 @@
 """GTZAN: 1000 clips of 30 s in ten genres, 22 050 Hz, mono, 16 bit (Tzanetakis and Cook, 2002).
 
-The copies that people have differ. The original tar holds ``genres/<genre>/<genre>.NNNNN.au``; its host is
-gone, and the Wayback Machine keeps it. Hugging Face serves a tar of WAV files with macOS's AppleDouble files
-(``._*``) among them; Kaggle's archive (``genres_original/<genre>/<genre>.NNNNN.wav``) needs an account, so
-``source`` names the downloaded archive or folder. In the last two jazz.00054 is truncated beyond decoding.
-That clip is in the fault-filtered training list, which then has 442 usable tracks of 443: the split stage
-says so.
+Several copies exist, and they differ. The original tar holds ``genres/<genre>/<genre>.NNNNN.au``. Its host is
+gone, but the Wayback Machine has it. Hugging Face serves a tar of WAV files that also contains macOS's
+AppleDouble files (``._*``). Kaggle's archive (``genres_original/<genre>/<genre>.NNNNN.wav``) needs an
+account, so users download it and name it in ``source``. In the copies of Hugging Face and Kaggle, jazz.00054
+is truncated and cannot be decoded. It is in the fault-filtered training list, of whose 443 tracks 442 are
+usable then. The split stage reports this.
 
-Artists come from B. L. Sturm's index, the official split is the fault-filtered one of Kereliuk, Sturm and
-Larsen: `genrepro.datasets.tables.gtzan`.
+Artists come from B. L. Sturm's index. The official split is the fault-filtered one of Kereliuk, Sturm and
+Larsen. Both are in `genrepro.datasets.tables.gtzan`.
 
-Licence: none was ever published; the clips are excerpts of commercial recordings, for research only.
+Licence: none was ever published. The clips are excerpts of commercial recordings, for research only.
 """
 
 import re
@@ -41,10 +41,10 @@ REMOTES = {
         num_bytes=1_226_192_050,
     ),
 }
-"""Two honest copies, tried in this order: the one whose checksum was published first."""
+"""Two copies of the same collection, tried in this order. Only the first has a published checksum."""
 
 FAULTS = {"jazz.00054": "undecodable in Kaggle's and Hugging Face's copies: its file is truncated"}
-"""What a copy may hold; the catalog says which copy does, from the file itself."""
+"""Faults that some copies have, by track id. The catalog reads from the file whether this copy has it."""
 
 _CLIP = re.compile(rf"({'|'.join(gtzan.GENRES)})/\1\.\d{{5}}\.(wav|au)")
 
@@ -55,7 +55,7 @@ def acquire(*, params: Params, raw: Path) -> None:
     Raises
     ------
     GenreproError
-        If no copy can be had, or the source holds no such clip, or the same one twice.
+        If no copy can be downloaded, or the source holds no such clip, or the same clip twice.
     """
     source = obtain(params.source, declared(REMOTES).values())
     if not archives.extract(source, into=raw, place=_place):
@@ -66,7 +66,7 @@ def acquire(*, params: Params, raw: Path) -> None:
 
 
 def read_catalog(raw: Path) -> pd.DataFrame:
-    """One row for each of GTZAN's 1000 tracks; one without a file has no path and the fault ``missing``."""
+    """Return one row for each of GTZAN's 1000 tracks. Without a file, path is null and fault ``missing``."""
     table = gtzan.tracks()
     paths = []
     for track_id, genre in zip(table["track_id"], table["genre"], strict=True):

@@ -1,10 +1,10 @@
 """GTZAN as pictures: the mel-spectrogram PNGs of Kaggle's copy, which the ViT report was trained on.
 
-``andradaolteanu/gtzan-dataset-music-genre-classification`` holds, beside the audio,
-``images_original/<genre>/ <genre>NNNNN.png``: 432 x 288 RGBA pictures drawn by matplotlib in its magma map
-inside a white frame, one for each clip of 30 s but jazz.00054, whose audio cannot be decoded. Kaggle asks
-for an account, so there is no remote: ``source`` names the downloaded archive (zip) or a folder that holds
-``<genre>/<genre>NNNNN.png``.
+``andradaolteanu/gtzan-dataset-music-genre-classification`` holds the audio and
+``images_original/<genre>/<genre>NNNNN.png``. These are 432 x 288 RGBA pictures, drawn by matplotlib in its
+magma colours inside a white frame. There is one for each clip of 30 s except jazz.00054, whose audio cannot
+be decoded. Kaggle asks for an account, so there is no remote. ``source`` names the downloaded archive (zip)
+or a folder that holds ``<genre>/<genre>NNNNN.png``.
 """
 
 import re
@@ -34,7 +34,7 @@ def acquire(*, params: Params, raw: Path) -> None:
     Raises
     ------
     GenreproError
-        If the source is ``auto``, missing, no archive, or holds no such picture, or the same one twice.
+        If the source is ``auto``, missing or not an archive, or holds no such picture, or one of them twice.
     """
     if params.source == "auto":
         raise GenreproError(
@@ -50,7 +50,7 @@ def acquire(*, params: Params, raw: Path) -> None:
 
 
 def read_catalog(raw: Path) -> pd.DataFrame:
-    """One row for each of GTZAN's 1000 tracks.
+    """Return one row for each of GTZAN's 1000 tracks.
 
     A track without a picture has no path and the fault ``missing``.
     """

@@ -1,13 +1,13 @@
-"""Synthetic: ten genres of composed music, made on the spot, so that everything runs offline.
+"""Compose ten genres of music on this machine, so that everything runs offline.
 
-Nothing is downloaded: the composer (`synthesis`) makes and plays every track from the seed. The layout is
-GTZAN's (Tzanetakis and Cook, 2002): ``<genre>/<genre>.00000.wav``, 22 050 Hz, mono, 16 bit; ``tracks.csv``
-beside the folders tells who plays what. Each genre has several artists, and each artist a sound of its own,
-so that letting an artist into both training and test inflates a score here as it does on real music.
+Nothing is downloaded: the composer (`synthesis`) makes every track from the seed. The layout is GTZAN's
+(Tzanetakis and Cook, 2002): ``<genre>/<genre>.00000.wav``, 22 050 Hz, mono, 16 bit. ``tracks.csv`` beside the
+folders says who plays what. Each genre has several artists, and each artist has a sound of its own. So if an
+artist is in both training and test, scores are inflated as they are on real music.
 
-The collection also holds one of each of the faults that Sturm (2012) found in GTZAN. `FAULTS` says which, and
-the column `planted` of ``tracks.csv`` where: it is the truth against which tests hold the audit, which must
-find them by itself.
+The collection also holds one example of each fault that Sturm (2012) found in GTZAN. `FAULTS` lists them, and
+the column `planted` of ``tracks.csv`` says which tracks have them. Tests compare the audit's findings with
+this column.
 
 Licence: the output is machine-made and free of rights.
 """
@@ -46,13 +46,13 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "near_duplicate": ("disco", "another track of the same artist, cut later, quieter, without treble"),
     "mislabelled_duplicate": ("rock", "byte for byte a metal track, under the wrong genre and by nobody"),
 }
-"""Fault -> genre whose last track has it, and what it is."""
+"""By fault: the genre whose last track has it, and a description."""
 
 ARTISTS_PER_GENRE = 8
-MIN_TRACKS = 40  # four a genre: three artists that can be kept apart, and a fault
+MIN_TRACKS = 40  # four per genre: three artists that can be kept apart, and a fault
 
 _ORIGINALS = {"exact_duplicate": "hiphop", "near_duplicate": "disco", "mislabelled_duplicate": "metal"}
-_SHIFT = 2.5  # how much later the near duplicate is cut [s]
+_SHIFT = 2.5  # the near duplicate starts this much later [s]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,13 +64,13 @@ class Track:
     planted: str | None
     """Fault, if any."""
     recording: tuple[str, int]
-    """Genre and index of what is heard: the track itself, or the original of a duplicate."""
+    """Genre and index of the recording: those of the track itself, or of a duplicate's original."""
     artist_index: int
-    """Who plays the recording, within its genre."""
+    """Number of the artist within the recording's genre."""
 
     @property
     def track_id(self) -> str:
-        """Name of the track, as GTZAN would name it."""
+        """Name of the track, in GTZAN's style."""
         return f"{self.genre}.{self.index:05d}"
 
 
@@ -98,13 +98,13 @@ def compose_collection(
     raw
         Folder to fill.
     num_tracks
-        Number of files, faulty ones included; the genres share them as evenly as possible.
+        Number of files, including faulty ones. They are spread over the genres as evenly as possible.
     duration
         Length of a track [s].
     seed
-        Decides every sample.
+        Seed of all random choices. Equal seeds give equal files.
     num_workers
-        Processes; the files do not depend on it.
+        Number of processes. The files do not depend on it.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def compose_collection(
 
 
 def read_catalog(raw: Path) -> pd.DataFrame:
-    """Read who plays what.
+    """Return one row for each track.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def read_catalog(raw: Path) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns `track_id`, `genre`, `artist`, `album`, `title`, `path` (relative to `raw`), `official_split`
-        (there is none) and `fault`; None where unknown. Rows sorted by `track_id`.
+        (always None) and `fault`. Unknown values are None. Rows are sorted by `track_id`.
     """
     table = pd.read_csv(raw / "tracks.csv", dtype=object, keep_default_na=False, na_values=[""])
     table = table.drop(columns="planted")
@@ -148,7 +148,7 @@ def read_catalog(raw: Path) -> pd.DataFrame:
 
 
 def plan_tracks(num_tracks: int) -> list[Track]:
-    """Decide what every file holds: which genre, which artist, which fault."""
+    """Decide the genre, artist and fault of every file."""
     faults = {genre: fault for fault, (genre, _) in FAULTS.items()}
     num_artists = min(ARTISTS_PER_GENRE, max(4, num_tracks // len(GENRES) // 2))
     plan = []
@@ -175,7 +175,7 @@ def _record(tracks: list[Track], *, raw: Path, duration: float, seed: int) -> No
     for track in tracks:
         path = raw / track.genre / f"{track.track_id}.wav"
         rng = generator(seed, "track/{}.{}".format(*track.recording))
-        # The original of the near duplicate is cut from the same longer take, whether or not it is made here.
+        # The near duplicate and its original are cut from the same longer take, so compose that for both.
         shift = min(_SHIFT, duration / 4)
         take = duration + shift if track.recording == (_ORIGINALS["near_duplicate"], 0) else duration
         score = compose(style=take_crossover(artist, rng=rng), artist=artist, rng=rng, duration=take)
@@ -193,14 +193,14 @@ def _write(path: Path, samples: NDArray[np.int16], *, planted: str | None) -> No
         samples = _reencode(samples)
     with replacing(path) as partial:
         if planted == "undecodable":
-            # A RIFF header that promises a format chunk and breaks off into zeros.
+            # A RIFF header that announces a format chunk, followed by zeros.
             partial.write_bytes(b"RIFF\x24\x2f\x14\x00WAVEfmt " + bytes(4096))
         else:
             soundfile.write(partial, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def _reencode(samples: NDArray[np.int16]) -> NDArray[np.int16]:
-    """What a low bit rate does: no treble, a different gain, coarser steps."""
+    """Imitate a low bit rate: remove treble, change the gain, round to coarser steps."""
     lowpass = scipy.signal.butter(6, 7000, fs=SAMPLE_RATE, output="sos")
     return (np.round(scipy.signal.sosfilt(lowpass, samples) * 0.7 / 64) * 64).astype(np.int16)
 

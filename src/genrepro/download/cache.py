@@ -1,9 +1,9 @@
-"""Downloads that are checked, resumed and kept: a data set's archive is brought once to a machine.
+"""Download, check, resume and keep files, so that each machine downloads an archive only once.
 
-Complete files live outside the repository in a folder that is addressed by content,
-``<cache>/<algorithm>/<hex>/<name>``, where <cache> is ``$GENREPRO_CACHE`` or the user's cache folder. A note
-below ``<cache>/urls/`` says what a URL gave, so that a file whose checksum nobody published is found again
-without a network. What arrived of an unfinished download waits below ``<cache>/partial/``.
+Complete files are kept outside the repository at ``<cache>/<algorithm>/<hex>/<name>``. The hex digits are the
+file's checksum, and <cache> is ``$GENREPRO_CACHE`` or the user's cache folder. A note below
+``<cache>/urls/`` records what each URL gave, so that a file without a published checksum is found again
+without a network. The bytes of unfinished downloads are kept below ``<cache>/partial/``.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ _CHECKSUM = re.compile(r"sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
-    """One file that can be downloaded: where from, and how to know that it arrived."""
+    """A file that can be downloaded: its mirrors, its checksum and its size."""
 
     name: str
-    """File name it is kept under, e.g. "fma_small.zip"."""
+    """Name of the file in the cache, e.g. "fma_small.zip"."""
     urls: tuple[str, ...]
     """Mirrors, tried in order."""
     checksum: str | None = None
-    """"sha1:<hex>", "sha256:<hex>" or "md5:<hex>"; None: nobody published one."""
+    """"sha1:<hex>", "sha256:<hex>" or "md5:<hex>". None if none was published."""
     num_bytes: int | None = None
-    """Size of the file; None: unknown."""
+    """Size of the file. None if unknown."""
 
     def __post_init__(self) -> None:
         if (
@@ -61,13 +61,13 @@ class Remote:
 
 
 def fetch(remote: Remote, *, cache: Path | None = None) -> Path:
-    """The complete, checked file of ``remote`` in the cache, downloaded if it is not there yet.
+    """Download a file into the cache if it is not there yet, check it, and return its path.
 
     Raises
     ------
     GenreproError
-        If no mirror gives the file (the message says why, for each), if the disk has no room for it, or if
-        the cache cannot be written.
+        If no mirror gives the file (the message has the reason of each mirror), if the disk has no room, or
+        if the cache cannot be written.
     """
     cache = (cache or cache_folder()).absolute()
     found = _cached(remote, cache)
@@ -75,7 +75,7 @@ def fetch(remote: Remote, *, cache: Path | None = None) -> Path:
     for url in () if found else remote.urls:
         partial = cache / "partial" / _key(url)
         with _alone(partial, name=remote.name):
-            found = _cached(remote, cache)  # by a process that was waited for
+            found = _cached(remote, cache)  # another process may have downloaded it while this one waited
             try:
                 found = found or _download(url, remote, cache, partial)
                 break
@@ -98,10 +98,10 @@ def cache_folder() -> Path:
 
 
 def declared(remotes: Mapping[str, Remote]) -> dict[str, Remote]:
-    """``remotes``, each overridden by the entry of its key in the JSON file ``$GENREPRO_REMOTES``, if any.
+    """Replace the remotes that the JSON file ``$GENREPRO_REMOTES`` has entries for; return all.
 
-    An entry is ``{"urls": [...], "checksum": "sha1:...", "num_bytes": 123}``; the last two may be null or
-    absent, which means unknown. Entries of other keys belong to other data sets.
+    An entry is ``{"urls": [...], "checksum": "sha1:...", "num_bytes": 123}``. If the checksum or the size is
+    null or absent, it is unknown. Entries of other keys belong to other data sets.
 
     Raises
     ------
@@ -130,9 +130,9 @@ def declared(remotes: Mapping[str, Remote]) -> dict[str, Remote]:
 
 
 def remote_of(url: str) -> Remote:
-    """The remote that ``source: <URL>`` names: its last path component, and no checksum.
+    """The remote of a URL in ``source``. Its name is the URL's last path component; it has no checksum.
 
-    What the URL gave once is kept: a newer file behind the same URL is not looked for.
+    A file that the URL gave once is kept. Nobody looks for a newer file at the same URL.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def _override(remote: Remote | None, entry: Any) -> Remote:
 
 
 def _cached(remote: Remote, cache: Path) -> Path | None:
-    """The file, if it is in the cache and has the size that is declared or noted."""
+    """The path of a file in the cache. None if it is not there, or not of the declared or noted size."""
     for url in remote.urls:
         note = read_record(_note(cache, url))
         checksum = remote.checksum or note.get("checksum")
@@ -176,7 +176,7 @@ def _download(url: str, remote: Remote, cache: Path, path: Path) -> Path:
     partial = Partial(path, algorithm=(remote.checksum or "sha256").partition(":")[0])
     receive(url, partial, num_bytes=remote.num_bytes, name=remote.name)
     if remote.checksum not in (None, partial.checksum) and partial.patched:
-        # A power cut can leave zeros at the end of a partial file: a mirror is judged by a whole download.
+        # A power cut can leave zeros at the end of a partial file. Download all before blaming the mirror.
         partial.discard()
         receive(url, partial, num_bytes=remote.num_bytes, name=remote.name)
     if remote.num_bytes not in (None, partial.size):
@@ -196,7 +196,7 @@ def _download(url: str, remote: Remote, cache: Path, path: Path) -> Path:
     partial.move(target)
     with disk.writing(cache):
         files.write_json(_note(cache, url), note)
-        for mirror in remote.urls:  # what earlier mirrors left behind may be as large as the file
+        for mirror in remote.urls:  # delete the partial files of other mirrors, which may be large
             if mirror != url:
                 _forget(cache / "partial" / _key(mirror))
     return target
@@ -204,7 +204,7 @@ def _download(url: str, remote: Remote, cache: Path, path: Path) -> Path:
 
 @contextmanager
 def _alone(partial: Path, *, name: str) -> Iterator[None]:
-    """Let one process at a time, of all that share the cache, download to ``partial``."""
+    """Let only one of the processes that share the cache download to ``partial``. The others wait."""
     from filelock import FileLock, Timeout
     from tqdm import tqdm
 
@@ -231,7 +231,7 @@ def _forget(partial: Path) -> None:
         with FileLock(partial.with_name(partial.name + ".lock"), timeout=0):
             remove(partial)
     except Timeout:
-        return  # another process is at it, and will need it
+        return  # another process is using it
 
 
 def _place(cache: Path, checksum: str, name: str) -> Path:
@@ -248,6 +248,6 @@ def _key(url: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """The URL without what may be secret: user, password and the query of a signed link."""
+    """The URL without secrets, i.e. without user, password and the query of a signed link."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,4 +1,4 @@
-"""Room on a disk, and a sentence for what the operating system says when there is none."""
+"""Check the free space of a disk, and turn errors of writing into sentences."""
 
 import errno
 import shutil
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from genrepro.base.errors import GenreproError
 
-MARGIN = 256_000_000  # bytes left to everybody else: a system whose disk is full to the brim stops working
+MARGIN = 256_000_000  # bytes that stay free: a system with a completely full disk stops working
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, the user's share of it, one file's limit
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, the user's quota, the limit of one file
 
 
 def free(folder: Path) -> int:
-    """Bytes that may be written below an existing folder, ``MARGIN`` left aside."""
+    """Number of bytes that may be written below an existing folder, so that ``MARGIN`` stays free."""
     with writing(folder):
         return max(0, shutil.disk_usage(folder).free - MARGIN)
 
@@ -31,7 +31,7 @@ def require(folder: Path, num_bytes: int, *, what: str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a disk that is full, read-only or in the way into a GenreproError that names ``path``."""
+    """Turn errors of writing, such as a full or read-only disk, into a GenreproError that names ``path``."""
     try:
         yield
     except OSError as error:
@@ -49,7 +49,7 @@ def writing(path: Path) -> Iterator[None]:
 def write(file: FileIO, data: bytes) -> None:
     """Write all of ``data`` to an unbuffered file, or raise GenreproError.
 
-    Unbuffered, so that closing the file has nothing left to write and nothing left to fail with.
+    The file is unbuffered, so that closing it writes nothing and cannot fail.
     """
     rest = memoryview(data)
     with writing(Path(str(file.name))):

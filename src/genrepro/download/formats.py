@@ -1,8 +1,7 @@
-"""The members of a folder, a zip or a tar archive, one after another, as they lie in it.
+"""Iterate over the members of a folder, a zip or a tar archive, in the order in which they lie in it.
 
-The format is found by content. A member of an archive whose name or kind could do harm, where a path is
-followed, ends the reading: links, devices, absolute paths, names that climb out of the folder. What the
-readers of the formats raise becomes one sentence.
+The format is found by content. Reading ends with an error at a member that could do harm: a link, a device,
+an absolute path, or a name that leads out of the folder. Errors of the formats' readers become one sentence.
 """
 
 import bz2
@@ -41,43 +40,44 @@ class Member:
     """One entry of a source."""
 
     name: str
-    """As the source spells it."""
+    """Name as the source spells it."""
     kind: str
     """file, folder, link or special."""
     position: int
-    """Bytes of the source up to and including it: for the progress."""
+    """Bytes of the source up to the end of this entry, for the progress bar."""
     num_bytes: int
-    """As the header says."""
+    """Size that the header gives."""
     chunk: int = CHUNK
     """Bytes to read at a time."""
     open: Callable[[], IO[bytes]]
 
 
 def members(source: Path, *, without: Path, spend: Callable[[int], None]) -> Iterator[Member]:
-    """The members of a folder or an archive; each is opened before the next one is asked for, or never.
+    """Yield the members of a folder or an archive. Open a member before you ask for the next one.
 
     Parameters
     ----------
     without : Path
-        A folder that is passed over if it lies inside ``source``.
+        A folder that is skipped if it lies inside ``source``.
     spend : callable
-        Told how many bytes a compressed tar archive expands to, wanted or not, as they come.
+        Called with the number of bytes that a compressed tar archive expands to, piece by piece. Members that
+        the caller skips count too.
 
     Raises
     ------
     GenreproError
-        If the source is neither, is cut off or damaged, or a member of an archive could do harm.
+        If the source is not a folder or archive, is cut off or damaged, or has a member that could do harm.
     """
     if source.is_dir():
         return _of_folder(source, without=without.resolve())
     with reading(source), source.open("rb") as file:
         head = file.read(512)
-    # By the first bytes: is_zipfile looks at the end, and takes a tar archive whose last member is a zip.
+    # Look at the first bytes: is_zipfile looks at the end, and accepts a tar whose last member is a zip.
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _of_zip(source)
     if head.startswith(tuple(_COMPRESSED)) or _is_tar_header(head):
         return _of_tar(source, head, spend)
-    if zipfile.is_zipfile(source) and not is_html(head):  # behind a program that unpacks it
+    if zipfile.is_zipfile(source) and not is_html(head):  # a zip that follows a self-extracting program
         return _of_zip(source)
     begins = "like an HTML page" if is_html(head) else f"with {head[:12]!r}"
     raise GenreproError(f"{source} is neither a folder nor a zip or tar archive: it begins {begins}.")
@@ -85,21 +85,21 @@ def members(source: Path, *, without: Path, spend: Callable[[int], None]) -> Ite
 
 @contextmanager
 def reading(source: Path) -> Iterator[None]:
-    """Turn what the readers of the formats raise into a GenreproError."""
+    """Turn errors of the formats' readers into a GenreproError."""
     try:
         yield
-    except UnicodeDecodeError as error:  # of zipfile, which reads no archive with such a name
+    except UnicodeDecodeError as error:  # from zipfile, which cannot read an archive with such a name
         raise GenreproError(
             f"{source} holds a name that is not UTF-8, {error.object!r}: pack it anew."
         ) from error
-    except RuntimeError as error:  # of zipfile: a password, or a compression that Python does not know
+    except RuntimeError as error:  # from zipfile: a password, or a compression that Python does not know
         raise GenreproError(
             f"{source} cannot be unpacked, {error}: unpack it and name the folder."
         ) from error
     except OSError as error:
         if error.errno is not None:
             raise GenreproError(f"{source} cannot be read, {(error.strerror or '').lower()}.") from error
-        raise _damaged(source, error) from error  # of gzip and bz2, which have no errors of their own
+        raise _damaged(source, error) from error  # from gzip and bz2, which raise plain OSErrors
     except _DAMAGED as error:
         raise _damaged(source, error) from error
 
@@ -109,7 +109,7 @@ def _damaged(source: Path, error: Exception) -> GenreproError:
 
 
 def _of_folder(source: Path, *, without: Path) -> Iterator[Member]:
-    """Files below a folder in the order of their names, through links, but round no circle twice."""
+    """Yield the files below a folder, sorted by name. Links are followed, but never in a circle."""
     position = 0
     waiting = [(source, frozenset[Path]())]
     while waiting:
@@ -141,14 +141,14 @@ def _of_zip(source: Path) -> Iterator[Member]:
             archive = stack.enter_context(zipfile.ZipFile(source))
         end = 0
         for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
-            # zipfile names folders by a slash at the end; the type in the upper bits is Unix's, 0 if unknown.
+            # zipfile marks folders by a slash at the end. The upper bits hold Unix's file type, 0 if unknown.
             kind = stat.S_IFMT(info.external_attr >> 16)
             member = Member(
                 name=info.orig_filename,
                 kind="folder" if info.filename.endswith("/") else _KINDS.get(kind, "special"),
                 position=info.header_offset + info.compress_size,
                 num_bytes=info.file_size,
-                # zipfile expands at once what it reads of LZMA, up to 7000 times as much.
+                # zipfile expands all LZMA bytes that it reads at once, to up to 7000 times as many.
                 chunk=4096 if info.compress_type == zipfile.ZIP_LZMA else CHUNK,
                 open=partial(
                     partial(_Bzip2, archive) if info.compress_type == zipfile.ZIP_BZIP2 else archive.open,
@@ -165,15 +165,15 @@ def _of_zip(source: Path) -> Iterator[Member]:
 
 
 class _Bzip2(bz2.BZ2File):
-    """A member of a zip, expanded in bounded pieces.
+    """A bzip2 member of a zip that is expanded in bounded pieces.
 
-    40 bytes can become 45 MB, and zipfile would expand 4096 or more at once.
+    40 bytes can become 45 MB. zipfile would expand 4096 bytes or more at once.
     """
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         packed = copy(info)
         packed.compress_type, packed.file_size = zipfile.ZIP_STORED, info.compress_size
-        del packed.CRC  # is that of the expanded content
+        del packed.CRC  # it is the checksum of the expanded content
         super().__init__(archive.open(packed))
         self._sum, self._expected = 0, info.CRC
 
@@ -186,14 +186,14 @@ class _Bzip2(bz2.BZ2File):
 
 
 def _of_tar(source: Path, head: bytes, spend: Callable[[int], None]) -> Iterator[Member]:
-    # One pass: seeking back in a compressed stream would expand it again from its beginning.
+    # Read in one pass: seeking back in a compressed stream would expand it again from its beginning.
     openers = [opener for magic, opener in _COMPRESSED.items() if head.startswith(magic)]
     with ExitStack() as stack:
         with reading(source):
             file = stack.enter_context(source.open("rb"))
             stream = _Stream(stack.enter_context(openers[0](file)) if openers else file, spend)
             try:
-                tar = tarfile.open(  # noqa: SIM115 - of a file that the stack closes
+                tar = tarfile.open(  # noqa: SIM115 - the stack closes the file
                     fileobj=cast(Any, stream),
                     mode="r|",
                     bufsize=CHUNK,
@@ -209,7 +209,7 @@ def _of_tar(source: Path, head: bytes, spend: Callable[[int], None]) -> Iterator
                 info = tar.next()
             if info is None:
                 break
-            cast(Any, tar).members.clear()  # it would keep a million of them
+            cast(Any, tar).members.clear()  # tarfile would keep all members in memory
             yield _safe(
                 Member(
                     name=info.name,
@@ -221,7 +221,8 @@ def _of_tar(source: Path, head: bytes, spend: Callable[[int], None]) -> Iterator
                 source,
             )
         with reading(source):
-            # tarfile takes a damaged header for the end, and the compressed stream's sum is at its very end.
+            # tarfile treats a damaged header as the end of the archive. The checksum of a compressed stream
+            # is at its very end, so read up to there.
             if any(stream.block(tar.offset)):
                 raise tarfile.ReadError("a header is damaged")
             stream.drain()
@@ -242,7 +243,7 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
 
 
 class _Stream:
-    """What tarfile reads: an expanded stream that is counted, and whose early end is an error."""
+    """An expanded stream for tarfile. It counts its bytes and raises an error if it ends too early."""
 
     def __init__(self, file: IO[bytes] | BufferedIOBase, spend: Callable[[int], None]) -> None:
         self._file, self._spend = file, spend
@@ -251,7 +252,7 @@ class _Stream:
 
     def read(self, num_bytes: int) -> bytes:
         data = self._file.read(num_bytes)
-        if not data:  # tarfile reads only what must be there
+        if not data:  # tarfile reads only bytes that must be there
             raise EOFError("it ends before the mark of its end")
         self._spend(len(data))
         self._end += len(data)
@@ -259,7 +260,7 @@ class _Stream:
         return data
 
     def block(self, offset: int) -> bytes:
-        """The 512 bytes at ``offset``, which were read not long ago."""
+        """The 512 bytes at ``offset``, which must be among the last that were read."""
         start = len(self._recent) - (self._end - offset)
         return self._recent[start : start + 512]
 
@@ -269,7 +270,7 @@ class _Stream:
 
 
 def _safe(member: Member, source: Path) -> Member:
-    """The member, if it could not do harm even where a path is followed."""
+    """Return the member, or raise GenreproError if its name or kind could do harm."""
     name = member.name
     reason = None
     if not name:

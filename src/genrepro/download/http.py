@@ -1,8 +1,8 @@
-"""One file from one URL, however often the connection breaks.
+"""Download one file from one URL, and continue after broken connections.
 
-After a broken connection, and in the next process after this one was killed, it asks for the rest with
-``Range`` and ``If-Range`` (RFC 9110, sections 13.1.5 and 14.2), so that a file which changed meanwhile comes
-whole and never as two halves of different versions.
+After a broken connection, or in a new process after a kill, it asks for the rest of the file with ``Range``
+and ``If-Range`` (RFC 9110, sections 13.1.5 and 14.2). If the file changed meanwhile, the server sends all of
+it, so that halves of different versions are never joined.
 """
 
 import random
@@ -20,22 +20,22 @@ from genrepro.download.partials import Partial
 if TYPE_CHECKING:
     from requests import Response
 
-CHUNK = 1 << 17  # bytes: small enough for a lively progress on a slow line, large enough for a fast one
+CHUNK = 1 << 17  # bytes: small enough for smooth progress on a slow line, large enough for a fast one
 CONNECT_TIMEOUT = 15.0  # seconds
-READ_TIMEOUT = 60.0  # seconds without a byte: archives that lie on tape take their time
-ATTEMPTS = 5  # in a row without a new byte; as long as some arrive it goes on
+READ_TIMEOUT = 60.0  # seconds without a byte: servers that read archives from tape are slow
+ATTEMPTS = 5  # attempts in a row without a new byte, after which it gives up
 BACKOFF = 0.5  # seconds before the first repetition, doubled with each failure
-LONGEST_WAIT = 60.0  # seconds; a server that asks for more is left for the next mirror
+LONGEST_WAIT = 60.0  # seconds; if a server asks for more, the next mirror is tried
 
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses that may be gone a moment later
 
 
 class Refused(Exception):  # noqa: N818 - a finding about a mirror, not yet an error
-    """Why a URL does not give the file: the end of a sentence that begins with the URL."""
+    """A URL does not give the file. The message completes a sentence that begins with the URL."""
 
 
 class _Broken(Exception):  # noqa: N818 - a reason to try again
-    """A failure that may be gone at the next attempt."""
+    """A failure that the next attempt may not have."""
 
     def __init__(self, reason: str, *, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -43,19 +43,19 @@ class _Broken(Exception):  # noqa: N818 - a reason to try again
 
 
 def receive(url: str, partial: Partial, *, num_bytes: int | None, name: str) -> None:
-    """Bring ``partial`` to the whole file.
+    """Download until ``partial`` holds the whole file.
 
     Parameters
     ----------
     num_bytes : int or None
-        How many bytes the file is known to have.
+        Size of the file, if known.
     name : str
-        What the progress is labelled with.
+        Label of the progress bar.
 
     Raises
     ------
     Refused
-        If the URL gives something else, or nothing new in ``ATTEMPTS`` attempts in a row.
+        If the URL gives another file, or no new byte in ``ATTEMPTS`` attempts in a row.
     GenreproError
         If the disk has no room or cannot be written.
     """
@@ -77,12 +77,12 @@ def receive(url: str, partial: Partial, *, num_bytes: int | None, name: str) -> 
 
 
 def pause(failures: int) -> float:
-    """Seconds before the next attempt: doubled with each failure; drawn, so that many come one by one."""
+    """Seconds before the next attempt, doubled with each failure and random, so that clients spread out."""
     return random.uniform(0.5, 1.0) * min(LONGEST_WAIT, BACKOFF * 2**failures)
 
 
 def asked_wait(retry_after: str | None, *, now: datetime | None = None) -> float:
-    """Seconds that a ``Retry-After`` header asks for, as seconds or as a date; 0 for none or nonsense."""
+    """Seconds that a ``Retry-After`` header asks for (a number or a date). 0 if absent or not readable."""
     if retry_after is None:
         return 0.0
     if retry_after.strip().isdecimal():
@@ -96,7 +96,7 @@ def asked_wait(retry_after: str | None, *, now: datetime | None = None) -> float
 
 
 def is_html(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` is a web page: a login, an error, a consent form."""
+    """Whether a file that begins with ``head`` is a web page, such as a login or an error."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
 
 
@@ -105,8 +105,8 @@ def _attempt(url: str, partial: Partial, *, num_bytes: int | None, name: str) ->
     import urllib3
 
     if partial.size and partial.size == partial.total:
-        return  # the process before this one was killed between the last byte and the end
-    # identity: a server that compresses on the way would make a .gz within a .gz, or break the byte ranges.
+        return  # an earlier process was killed after the last byte and before it finished
+    # identity: if a server compressed the file for transport, byte ranges would be wrong.
     headers = {"Accept-Encoding": "identity"}
     if partial.size and partial.validator:
         headers |= {"Range": f"bytes={partial.size}-", "If-Range": partial.validator}
@@ -135,7 +135,7 @@ def _take(response: "Response", partial: Partial, *, num_bytes: int | None, name
             raise Refused(f"has {announced} bytes instead of {num_bytes}")
         validator = _validator(response.headers)
         if partial.size and validator == partial.validator:
-            validator = None  # it was asked for the rest and ignores Range: this cannot be continued either
+            validator = None  # the server ignored Range, so this download cannot be continued either
         partial.start(validator=validator, total=num_bytes or announced)
     if partial.total is not None:
         disk.require(partial.path.parent, partial.total - partial.size, what=name)
@@ -168,7 +168,7 @@ def _take(response: "Response", partial: Partial, *, num_bytes: int | None, name
 
 
 def _check_status(response: "Response", partial: Partial) -> None:
-    """Return if the body is the file (200) or the rest that was asked for (206)."""
+    """Return if the body is the whole file (200) or the requested rest (206). Raise otherwise."""
     status = response.status_code
     span = re.fullmatch(
         r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "").strip().lower()
@@ -200,7 +200,7 @@ def _check_status(response: "Response", partial: Partial) -> None:
 
 def _validator(headers: Mapping[str, str]) -> str | None:
     etag = headers.get("ETag", "")
-    # A weak ETag (W/"...") stands for equal meaning, not for equal bytes: RFC 9110 bars it from If-Range.
+    # A weak ETag (W/"...") promises equal meaning but not equal bytes: RFC 9110 forbids it in If-Range.
     return etag if etag.startswith('"') else headers.get("Last-Modified")
 
 
@@ -209,7 +209,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _reason(error: Exception) -> str:
-    """What happened, in words: the libraries' own messages are nested representations of objects."""
+    """Say in words what happened. The libraries' own messages are nested representations of objects."""
     from urllib3 import exceptions
 
     causes = [error, *error.args]

@@ -1,7 +1,7 @@
-"""Files that have arrived in part.
+"""Keep partly downloaded files, so that a later attempt or process can continue them.
 
-Beside the bytes lies a record of the version that they belong to: its validator (a strong ETag, or
-Last-Modified) and its size. It is what allows the next process to continue after this one was killed.
+Beside the bytes lies a JSON record of the file's version: its validator (a strong ETag, or Last-Modified) and
+its size. With it the next process can continue after this one was killed.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from genrepro.download import disk
 
 
 class Partial:
-    """What has arrived of one URL, kept at ``path`` for the next attempt and for the next process.
+    """A partly downloaded file at ``path``.
 
     Attributes
     ----------
     size, total : int, int or None
-        Bytes that are here, and bytes of the whole file as far as the server says.
+        Number of bytes that have arrived, and of the whole file if the server says so.
     validator : str or None
-        The version that the bytes belong to; without one they cannot be continued.
+        Version that the bytes belong to. Without it the download cannot be continued.
     patched : bool
-        Whether the bytes came by more than one connection.
+        Whether the bytes came over more than one connection.
     """
 
     size: int
@@ -47,15 +47,15 @@ class Partial:
 
     @property
     def checksum(self) -> str:
-        """``algorithm:hex`` of the bytes that are here."""
+        """``algorithm:hex`` of the bytes that have arrived."""
         return f"{self.algorithm}:{self._hash.hexdigest()}"
 
     def start(self, *, validator: str | None, total: int | None) -> None:
-        """Begin anew with a version of the file."""
+        """Begin to download a version of the file."""
         self.discard()
         self.validator, self.total = validator, total
         with disk.writing(self.path):
-            if validator is not None:  # written before the first byte: a killed process finds both or neither
+            if validator is not None:  # before the first byte, so that there are never bytes without a record
                 files.write_json(self._record, {"validator": validator, "num_bytes": total})
 
     def append(self, file: FileIO, chunk: bytes) -> None:
@@ -64,12 +64,12 @@ class Partial:
         self.size += len(chunk)
 
     def discard(self) -> None:
-        """Begin from nothing."""
+        """Delete all bytes and start from zero."""
         self._forget()
         remove(self.path)
 
     def move(self, target: Path) -> None:
-        """Make the whole file appear at ``target``, at once and only after the disk has it."""
+        """Rename the complete file to ``target``, after it was flushed to the disk."""
         with disk.writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("rb+") as file:
@@ -84,20 +84,20 @@ class Partial:
                 self.size += len(chunk)
 
     def _forget(self) -> None:
-        # FIPS builds refuse MD5 and SHA-1 as security; here they tell a whole file from a broken one.
+        # FIPS builds refuse MD5 and SHA-1 for security. Here they only detect broken files.
         self._hash = hashlib.new(self.algorithm, usedforsecurity=False)
         self.size, self.total, self.validator, self.patched = 0, None, None, False
 
 
 def remove(path: Path) -> None:
-    """Delete what has arrived at a partial's ``path``."""
+    """Delete a partial file and its record."""
     with disk.writing(path):
-        _record(path).unlink(missing_ok=True)  # first: bytes without a record are never continued
+        _record(path).unlink(missing_ok=True)  # the record first: bytes without it are never continued
         path.unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The JSON object at ``path``; an empty one if there is none or it is damaged: it only saves work."""
+    """Read the JSON object at ``path``. Empty if the file is missing or damaged: records only save work."""
     try:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

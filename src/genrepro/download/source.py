@@ -1,4 +1,4 @@
-"""The parameter ``source``: what the data set declares, a URL, or an archive or folder on this machine."""
+"""Find what the parameter ``source`` names: the declared remotes, a URL, an archive or a folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,24 +9,24 @@ from genrepro.download.cache import Remote, fetch, remote_of
 
 
 def is_url(source: str) -> bool:
-    """Whether ``source`` is fetched over the network."""
+    """Whether ``source`` is an http or https URL."""
     return source.startswith(("http://", "https://"))
 
 
 def obtain(source: str, remotes: Iterable[Remote]) -> Path:
-    """The one archive or folder that a data set is read from.
+    """Return the path of the archive or folder that ``source`` names, downloading it if necessary.
 
     Parameters
     ----------
     source : str
         ``auto``, a URL, or a path.
     remotes : iterable of Remote
-        What ``auto`` means: honest copies of one collection, the first that can be fetched is taken.
+        Copies of the same collection. ``auto`` takes the first one that can be downloaded.
 
     Raises
     ------
     GenreproError
-        If it does not exist, or no copy can be fetched: one sentence with the reason of each.
+        If the path does not exist, or no copy can be downloaded. The message has the reason of each copy.
     """
     if is_url(source):
         return fetch(remote_of(source))
@@ -42,10 +42,10 @@ def obtain(source: str, remotes: Iterable[Remote]) -> Path:
 
 
 def resolve(source: str) -> Path:
-    """The existing file or non-empty folder that ``source`` names.
+    """Return the existing file or non-empty folder that ``source`` names.
 
-    A relative path is looked up in the working directory and then in ``$DVC_ROOT``: a queued experiment
-    runs in a temporary clone, and the folder beside the user's repository is not beside that clone.
+    A relative path is looked up in the working directory and then in ``$DVC_ROOT``. A queued experiment runs
+    in a temporary clone, so a path such as ``../music`` only exists relative to the user's repository.
     """
     for path in places.candidates(source):
         if path.is_dir() and not any(path.iterdir()):

@@ -1,8 +1,8 @@
 """Stage render: from the catalog to mel.parquet, levels.parquet and pictures for people.
 
-In: catalog.parquet and raw files. Out: one log-mel a track, levels of its samples, PNGs.
-Read `write` (many workers, one writer), `journal` (what outlives a kill), `engines` (processes here, or
-Dask or Ray), `gallery` (the PNGs).
+In: catalog.parquet and raw files. Out: one log-mel per track, levels of its samples, PNGs.
+Read `write` (many workers, one writer), `journal` (finished work that survives a kill), `engines` (local
+processes, Dask or Ray), `gallery` (the PNGs).
 """
 
 from genrepro.render.gallery import draw_gallery

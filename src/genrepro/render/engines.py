@@ -1,6 +1,6 @@
-"""Where parallel work runs: in processes of this machine, or on a cluster that joblib can speak to.
+"""Run parallel work in processes of this machine, or on a Dask or Ray cluster, through joblib.
 
-A cluster is not started here: its own environment variable says where it is.
+A cluster must already be running. Its own environment variable says where it is.
 
     DASK_SCHEDULER_ADDRESS=tcp://host:8786 python -m stages.render --backend dask
     RAY_ADDRESS=host:6379 python -m stages.render --backend ray
@@ -17,16 +17,16 @@ _PATIENCE = 20  # s until a scheduler that does not answer counts as unreachable
 
 
 def run(calls: Iterable[Any], *, backend: str, num_workers: int) -> Iterator[Any]:
-    """Results of joblib's ``delayed`` calls, in their order, while later ones still run.
+    """Yield the results of joblib's ``delayed`` calls in their order, while later ones still run.
 
     Parameters
     ----------
     calls : iterable
-        Only a bounded number is taken ahead of the results.
+        Read lazily: only a bounded number of calls is taken ahead of the results.
     backend : str
         A key of `BACKENDS`.
     num_workers : int
-        Processes of ``loky``; a cluster uses all that it has.
+        Number of processes for ``loky``. A cluster uses all of its workers.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _ray(_: int) -> Iterator[dict[str, Any]]:
     from joblib import parallel_config
 
     address = _address("RAY_ADDRESS", "host:6379")
-    try:  # no part of this environment
+    try:  # ray is not among this project's packages
         import ray  # type: ignore[import-not-found]
         from ray.util.joblib import register_ray  # type: ignore[import-not-found]
     except ImportError as error:
@@ -92,11 +92,11 @@ def _ray(_: int) -> Iterator[dict[str, Any]]:
         raise GenreproError(f"No Ray cluster answers at RAY_ADDRESS={address}.") from error
     register_ray()
     with parallel_config(backend="ray"):
-        yield {"n_jobs": -1}  # joblib's generator knows no pool of actors: all results come at the end
+        yield {"n_jobs": -1}  # joblib cannot return a generator from Ray, so all results come at the end
 
 
 def _reach_worker() -> None:
-    """A task that any worker can do that has this package; it makes an adaptive cluster start one."""
+    """Do nothing. Any worker with this package can run it, and an adaptive cluster starts a worker for it."""
 
 
 def _address(variable: str, example: str) -> str:

@@ -1,6 +1,6 @@
-"""Spectrograms for people: a picture a track, and a contact sheet a genre.
+"""Draw spectrograms for people: one picture per track, and one contact sheet per genre.
 
-Bytes depend on the data alone: no date or software version is written into a PNG.
+The bytes depend on the data only: no date or software version is written into a PNG.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from genrepro.base import lettering
 from genrepro.base.files import replacing
 from genrepro.base.tables import read_mel_description, read_mels, unpack_mel
 
-_SHEET_COLUMNS, _SHEET_ROWS = 4, 3  # twelve tracks are what a person takes in at once
+_SHEET_COLUMNS, _SHEET_ROWS = 4, 3  # a person can look at about twelve tracks at once
 
 
 def draw_gallery(mel_path: Path, catalog: pa.Table, *, folder: Path, per_genre: int | Literal["all"]) -> int:
@@ -25,11 +25,11 @@ def draw_gallery(mel_path: Path, catalog: pa.Table, *, folder: Path, per_genre: 
     mel_path : Path
         mel.parquet.
     catalog : pyarrow.Table
-        Names the genres and artists.
+        Read for genres and artists.
     folder : Path
-        Appears complete, by renaming.
+        Written under a temporary name, then renamed.
     per_genre : int or 'all'
-        Tracks drawn, evenly spread over the genre's usable ones so that many artists are seen.
+        Number of tracks to draw. They are spread evenly over the genre's usable tracks, to show many artists.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def draw_gallery(mel_path: Path, catalog: pa.Table, *, folder: Path, per_genre: 
 
 
 def write_spectrogram(path: Path, spectrogram: np.ndarray, *, top_db: float) -> None:
-    """One spectrogram as a magma-coloured PNG, a pixel a cell, lowest band at the bottom.
+    """Write one spectrogram as a magma-coloured PNG, one pixel per cell, lowest band at the bottom.
 
     Parameters
     ----------

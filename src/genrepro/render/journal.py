@@ -1,10 +1,10 @@
-"""Rendered chunks that outlive a kill: files in a folder, each named by everything that determines its rows.
+"""Keep rendered chunks of tracks in files, so that a killed run can continue.
 
-A chunk's name is a hash of its tracks (their ids, paths, SHA-256 and faults), of the transform, of the code
-that renders them and of the libraries below it. Where a file of that name lies, those rows are done; whatever
-changes gives another name, so that nothing stale is ever found. Workers write the files themselves: no
-spectrogram passes through a pipe, and what a worker has finished stays even if the process that waits for it
-dies. A cluster's workers must therefore share the file system.
+A chunk's file name is a hash of everything that determines its rows: the tracks (ids, paths, SHA-256 and
+faults), the transform, the code that renders them and the libraries it uses. If a file with that name exists,
+its rows are done. If anything changes, the name changes, so that outdated rows are never used. Workers write
+the files themselves. So no spectrogram passes through a pipe, and finished work is kept even if the main
+process dies. The workers of a cluster must therefore share the file system.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from genrepro.exact import numerics
 # A row of mel.parquet and what levels.parquet adds to it.
 ROWS = pa.schema([*tables.MEL, *(field for field in tables.LEVELS if field.name != "track_id")])
 
-# Modules that make a row, read as text: some of them import this one.
+# Modules that determine a row. They are read as text, because some of them import this one.
 _CODE = (
     "base/tables.py",
     "exact/numerics.py",
@@ -42,7 +42,7 @@ _LIBRARIES = ("av", "librosa", "matplotlib", "numpy", "pillow", "scipy", "soundf
 
 @cache
 def identity() -> dict[str, str]:
-    """What determines a rendered row beside its file and parameters: code, libraries, arithmetic."""
+    """Describe the code, libraries and arithmetic. With file and parameters, they determine a row."""
     import soundfile
 
     sources = (resources.files("genrepro").joinpath(path) for path in _CODE)
@@ -57,23 +57,23 @@ def identity() -> dict[str, str]:
 
 
 def name(rows: Sequence[dict], description: dict[str, Any]) -> str:
-    """The file of a chunk.
+    """The file name of a chunk.
 
     Parameters
     ----------
     rows : sequence of dict
         The catalog's ``track_id``, ``path``, ``sha256`` and ``fault``.
     description : dict
-        Of the transform, as `mel.describe` or `pictures.describe` gives it.
+        Description of the transform, from `mel.describe` or `pictures.describe`.
     """
     content = json.dumps([identity(), description, list(rows)], sort_keys=True)
     return f"{hashlib.sha256(content.encode()).hexdigest()[:40]}.arrow"
 
 
 def write(path: Path, rows: Sequence[dict]) -> None:
-    """Write a chunk's finished rows, columns of `ROWS`; the file appears whole or not at all."""
+    """Write a chunk's finished rows, with the columns of `ROWS`. The file is written whole or not at all."""
     table = pa.Table.from_pylist(list(rows), schema=ROWS)
-    # A name of its own: a worker of a killed run may still be writing the same chunk.
+    # Use a unique temporary name: a worker of a killed run may still be writing the same chunk.
     with (
         tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file,
         pa.ipc.new_file(file, ROWS) as writer,
@@ -83,7 +83,7 @@ def write(path: Path, rows: Sequence[dict]) -> None:
 
 
 def read(path: Path) -> pa.Table | None:
-    """A chunk's rows, None if there is no such file or it is damaged."""
+    """Read a chunk's rows. None if the file does not exist or is damaged."""
     try:
         with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
             return reader.read_all() if reader.schema.equals(ROWS) else None
@@ -92,7 +92,7 @@ def read(path: Path) -> pa.Table | None:
 
 
 def keep(folder: Path, names: Sequence[str]) -> set[str]:
-    """Delete all that is not named, or damaged; return the names that remain."""
+    """Delete all files that are not in ``names`` or are damaged. Return the names that remain."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = set(names)
     for path in folder.iterdir():

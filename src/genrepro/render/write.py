@@ -1,8 +1,8 @@
-"""From files to log-mel spectrograms: many workers, one writer, rows sorted by track, resumable.
+"""Render files to log-mel spectrograms with many workers and one writer. A killed run can continue.
 
-Chunks of tracks go to the workers, which leave their finished rows in a journal beside the target; this
-process takes them in the catalog's order. So neither the number of workers nor a kill halfway can change a
-byte, and memory does not grow with the tracks: no more than a row group is held at once.
+Workers get chunks of tracks and write the finished rows to a journal beside the target. This process reads
+them in the catalog's order. So the bytes do not depend on the number of workers or on a kill, and memory does
+not grow with the number of tracks: at most one row group is held at once.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from genrepro.base.tables import LEVELS, MEL, with_mel_description
 from genrepro.render import engines, journal
 from genrepro.spectrogram import audio, mel, pictures
 
-_TRACKS_PER_CHUNK = 8  # a tenth of a second of work: dispatching costs nothing, and a kill costs little
+_TRACKS_PER_CHUNK = 8  # a tenth of a second of work: dispatching is cheap, and a kill loses little
 
 
 def render(
@@ -37,9 +37,9 @@ def render(
 ) -> int:
     """Write mel.parquet and levels.parquet for every track of the catalog.
 
-    A track that the catalog calls faulty, or that turns out not to be decodable, keeps its row with no frames
-    and the reason in ``fault``. Killed and called again, it takes up what was finished in ``mel.partial/``
-    beside ``mel_path``; the folder goes when both tables are there.
+    A track that has a fault in the catalog, or cannot be decoded, keeps its row, without frames and with the
+    reason in ``fault``. If it is killed and called again, it continues from the finished chunks in
+    ``mel.partial/`` beside ``mel_path``. The folder is deleted when both tables are complete.
 
     Parameters
     ----------
@@ -48,23 +48,23 @@ def render(
     raw : Path
         Folder that its ``path`` column is relative to.
     params : Mel
-        Transform parameters; pictures have their own and ignore them.
+        Transform parameters. Pictures do not use them.
     mel_path, levels_path : Path
-        Both appear complete, by renaming, or not at all.
+        Both are written under temporary names, then renamed.
     num_workers : int
         Processes on this machine.
     backend : str
-        Where they run, a key of `engines.BACKENDS`.
+        Where the workers run, a key of `engines.BACKENDS`.
 
     Returns
     -------
     int
-        Tracks that an earlier, interrupted call had rendered.
+        Number of tracks that an earlier, interrupted call had rendered.
 
     Raises
     ------
     GenreproError
-        If a file of the catalog is gone, or a cluster's workers cannot do as this process does.
+        If a file of the catalog is missing, or a worker of a cluster would compute other bytes.
     """
     rows = catalog.select(["track_id", "path", "sha256", "fault"]).to_pylist()
     of_pictures = any(row["path"] and row["path"].endswith(".png") for row in rows)
@@ -93,11 +93,11 @@ def render(
                     raise GenreproError(
                         f"{path} is not there though {host} wrote it: workers must share the file system."
                     )
-                # As values: a slice of the table would keep the spectrograms beside it in memory.
+                # Copy to plain values: a slice of the table would keep its spectrograms in memory.
                 levels.extend(table.select(LEVELS.names).to_pylist())
                 yield table.select(MEL.names).cast(schema)
 
-    # The small table is renamed last: where levels.parquet is new, mel.parquet is complete.
+    # The small table is renamed last, so that a new levels.parquet means that mel.parquet is complete.
     with replacing(levels_path) as partial:
         write_parquet(mel_path, rendered(), schema)
         write_parquet(partial, [pa.Table.from_pylist(levels, schema=LEVELS)], LEVELS)
@@ -113,7 +113,7 @@ def _in_parallel(
     backend: str,
     num_workers: int,
 ) -> Iterator[str]:
-    """Render chunks into their files: in order, the host that each was written on."""
+    """Render chunks into their files. Yield the host that wrote each chunk, in order."""
     from joblib import delayed
 
     calls = (delayed(_render_chunk)(chunk, raw, transform, path, journal.identity()) for chunk, path in work)
@@ -135,7 +135,7 @@ def _render_chunk(
 
 
 def _render_track(row: dict, raw: Path, transform: mel.Transform | None) -> dict:
-    """A row of `journal.ROWS`."""
+    """Render one track to a row of `journal.ROWS`."""
     spectrogram, fault = np.empty((0, 0), np.float32), row["fault"]
     levels: dict = {}
     if fault is None:

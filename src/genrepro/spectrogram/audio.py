@@ -1,6 +1,6 @@
-"""Audio files to mono samples at one rate: decode, mix down, resample with soxr HQ.
+"""Turn audio files into mono samples at one rate: decode, mix down, resample with soxr HQ.
 
-libsndfile decodes what it can; what it refuses goes to ffmpeg's libraries (`ffmpeg`).
+libsndfile decodes most files. Files that it refuses go to ffmpeg's libraries (`ffmpeg`).
 """
 
 import os
@@ -16,9 +16,9 @@ import numpy as np
 from genrepro.spectrogram import ffmpeg
 
 MAX_DURATION = 3600.0  # s; an hour at 96 kHz is 1.4 GB of samples, and no clip of music is longer
-MAX_PEAK = 1e10  # full scale is 1; integers stored as floats reach 2^31, and powers must not overflow float32
-# Samples read at once, all channels together: 16 MB. A clip of 30 s is one read, and a long file or a header
-# that lies cannot ask for more.
+MAX_PEAK = 1e10  # full scale is 1, integers stored as floats reach 2^31; powers must not overflow float32
+# Samples read at once, all channels together: 16 MB. A clip of 30 s is one read. A long file, or one whose
+# header claims too much, cannot use more memory.
 _READ = 1 << 22
 _STANDARD_ERROR = threading.Lock()
 _MIX = 1 << 15  # frames mixed at once: they stay in the processor's cache
@@ -30,9 +30,10 @@ class UndecodableError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Levels:
-    """What the samples tell beside their spectrogram: the columns of `tables.LEVELS`.
+    """Facts that the samples tell and the spectrogram does not: the columns of `tables.LEVELS`.
 
-    All are of the mean of the channels at the file's own rate: resampling would smear clipped runs.
+    All are measured on the mean of the channels at the file's own rate, since resampling would blur clipped
+    runs.
     """
 
     duration: float
@@ -40,33 +41,35 @@ class Levels:
     peak: float
     """Largest absolute sample, full scale 1."""
     clipped_share: float
-    """Share of samples that sit at the peak beside another one there, if the peak is full scale within one
-    16-bit step; 0 otherwise. A single sample at full scale is normalisation, a run is clipping."""
+    """Share of samples at the peak that have a neighbour at the peak. 0 if the peak is more than one 16-bit
+    step below full scale. A single sample at full scale comes from normalisation, a run from clipping."""
     rms: float
-    """Root mean square, full scale 1; without the mean where that is most of it: nobody hears it."""
+    """Root mean square, full scale 1. A constant offset is removed first if it is most of the energy, since
+    it cannot be heard."""
     channel_difference: float | None
-    """Root mean square of the difference between the channels (of several, between the outermost at each
-    moment) over ``rms``: 0 for the same sound in all of them, infinite where they cancel, None for mono."""
+    """Root mean square of the difference between the channels, divided by ``rms``. With more than two
+    channels, the difference between the largest and the smallest at each moment. 0: all channels are equal;
+    infinite: they cancel; None: mono."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What a file says of itself before it is decoded."""
+    """The facts in a file's header, before it is decoded."""
 
     sample_rate: int
     """Hz"""
     num_channels: int
     duration: float | None
-    """s; None where the header leaves it open or claims more than `MAX_DURATION`."""
+    """s. None if the header does not say it, or claims more than `MAX_DURATION`."""
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file, of whichever library decodes it.
+    """Read the header of a file with the library that would decode it.
 
     Raises
     ------
     UndecodableError
-        If neither knows it.
+        If neither library knows the format.
     """
     import soundfile
 
@@ -87,7 +90,7 @@ def read_header(path: Path) -> Header:
 
 
 def decode(path: Path | BytesIO, *, sample_rate: int) -> np.ndarray:
-    """Mono audio of a file.
+    """Decode a file into mono samples.
 
     Parameters
     ----------
@@ -104,14 +107,14 @@ def decode(path: Path | BytesIO, *, sample_rate: int) -> np.ndarray:
     Raises
     ------
     UndecodableError
-        If both refuse the file, it has no samples or a sample that is not a number, or it lasts longer than
-        `MAX_DURATION`.
+        If both libraries refuse the file, if it has no samples or a sample that is not a number, or if it is
+        longer than `MAX_DURATION`.
     """
     return decode_with_levels(path, sample_rate=sample_rate)[0]
 
 
 def decode_with_levels(path: Path | BytesIO, *, sample_rate: int) -> tuple[np.ndarray, Levels]:
-    """`decode`, and the levels that are lost by resampling."""
+    """Like `decode`, but also return the levels, which cannot be measured after resampling."""
     original_rate, mono, difference = _read(path)
     if not len(mono):
         raise UndecodableError("undecodable: no samples")
@@ -126,12 +129,12 @@ def decode_with_levels(path: Path | BytesIO, *, sample_rate: int) -> tuple[np.nd
 
 
 def _name(path: Path | BytesIO) -> Path | BytesIO | bytes:
-    """A path as bytes where names are bytes, since soundfile encodes only Unicode; all else as it is."""
+    """The path as bytes on systems where file names are bytes, because soundfile only encodes Unicode."""
     return os.fsencode(path) if isinstance(path, Path) and os.name == "posix" else path
 
 
 def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = None) -> Levels:
-    """The levels of mono samples.
+    """Measure the levels of mono samples.
 
     Parameters
     ----------
@@ -140,12 +143,12 @@ def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = 
     sample_rate : int
         Hz.
     difference : float or None
-        Root mean square of the difference between the channels that were mixed.
+        Root mean square of the difference between the channels before they were mixed.
 
     Raises
     ------
     UndecodableError
-        If a sample is not a number, or beyond `MAX_PEAK`.
+        If a sample is not a number, or is larger than `MAX_PEAK`.
     """
     peak = max(float(np.maximum(samples.max(), -samples.min())), 0.0)  # NumPy's maximum keeps NaN
     if not np.isfinite(peak):
@@ -166,11 +169,11 @@ def levels(samples: np.ndarray, *, sample_rate: int, difference: float | None = 
 
 
 class _Other(Exception):  # noqa: N818 - a reason to ask the other library
-    """The file is not one that libsndfile would read right."""
+    """libsndfile would not read the file correctly."""
 
 
 def _read(source: Path | BytesIO) -> tuple[int, np.ndarray, float | None]:
-    """The file's rate [Hz], its channels' mean, and the rms of their difference."""
+    """Read a file's rate [Hz], the mean of its channels, and the rms of their difference."""
     import soundfile
 
     try:
@@ -188,22 +191,22 @@ def _read(source: Path | BytesIO) -> tuple[int, np.ndarray, float | None]:
 
 def _undecodable(error: Exception) -> UndecodableError:
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    if reason.startswith("File does not exist"):  # libsndfile's word for what looks like MP3 and is not
+    if reason.startswith("File does not exist"):  # libsndfile says so if a file looks like MP3 but is not
         reason = "Format not recognised"
     return UndecodableError(f"undecodable: {reason}")
 
 
 def _blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
-    """Sample rate [Hz] and samples [shape=(num_frames, num_channels)], piece by piece, by libsndfile."""
+    """Yield the sample rate [Hz] and pieces of samples [shape=(num_frames, num_channels)], by libsndfile."""
     import soundfile
 
     with _quiet():
         file = soundfile.SoundFile(_name(source))
     with file:
-        # soundfile would seek after each read, which fails at the end of a file whose header leaves its
-        # length open or claims too much.
+        # soundfile would seek after each read. That fails at the end of a file whose header gives no length
+        # or too large a length.
         file.seekable = lambda: False
-        # libsndfile turns 16-bit steps into floats one by one; NumPy does the same by the vector.
+        # libsndfile converts 16-bit samples to floats one by one. NumPy does the same with vectors.
         dtype = "int16" if file.subtype == "PCM_16" else "float32"
         while True:
             with _quiet():
@@ -215,7 +218,7 @@ def _blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep libmpg123's lines off standard error: they name no file, and ffmpeg is asked next."""
+    """Hide libmpg123's messages on standard error: they do not name the file, and ffmpeg tries next."""
     with _STANDARD_ERROR:
         kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
@@ -228,7 +231,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _mix_down(blocks: Iterable[tuple[int, np.ndarray]]) -> tuple[int, np.ndarray, float | None]:
-    """Rate, mean of the channels [shape=(num_frames,), dtype=float32], and the rms of their difference."""
+    """Return rate, mean of the channels [shape=(num_frames,), dtype=float32], rms of their difference."""
     mixed, energy, num_frames, rate, num_channels = [np.empty(0, np.float32)], 0.0, 0, 1, 1
     for rate, block in blocks:
         num_frames, num_channels = num_frames + len(block), block.shape[1]
@@ -244,7 +247,7 @@ def _mix_down(blocks: Iterable[tuple[int, np.ndarray]]) -> tuple[int, np.ndarray
 def _mean_of_channels(block: np.ndarray) -> tuple[np.ndarray, float]:
     """Mean over the columns, and the energy of their difference.
 
-    Whole channels are added, piece by piece: mean(axis=1) over interleaved pairs is twenty times slower.
+    It adds whole channels, piece by piece. mean(axis=1) over interleaved pairs is twenty times slower.
     """
     num_frames, num_channels = block.shape
     if num_channels == 1:
@@ -274,7 +277,7 @@ def _energy(samples: np.ndarray) -> float:
 
 
 def _audible(samples: np.ndarray, rms: float) -> float:
-    """``rms``, or the deviation where a constant offset holds nine tenths of the energy."""
+    """``rms``, or the standard deviation if a constant offset has nine tenths of the energy."""
     mean = float(samples.mean(dtype=np.float64))
     if mean * mean < 0.9 * rms * rms or not rms or len(samples) == 1:
         return rms

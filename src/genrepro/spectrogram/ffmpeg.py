@@ -1,7 +1,7 @@
-"""What libsndfile does not decode, through ffmpeg's libraries (PyAV): AAC, ALAC, WMA, WebM, damaged MP3, ...
+"""Decode what libsndfile cannot, with ffmpeg's libraries (PyAV): AAC, ALAC, WMA, WebM, damaged MP3, ...
 
-The samples are those of the program `ffmpeg`, as 32-bit floats at the file's own rate. A damaged file is
-decoded as far as it goes: what cannot be read is left out, so it comes out shorter than its header says.
+The samples equal those of the program `ffmpeg`, as 32-bit floats at the file's own rate. Unreadable parts of
+a damaged file are left out, so its audio is shorter than its header says.
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from typing import Any
 
 import numpy as np
 
-# Containers that hold music. ffmpeg also finds subtitles, pictures and raw samples in files without any.
+# Containers that hold music. ffmpeg also accepts other formats, such as subtitles, pictures and raw samples.
 FORMATS = frozenset({
     "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd", "eac3",
     "flac", "flv", "latm", "loas", "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg",
     "oma", "shn", "tak", "tta", "w64", "wav", "webm", "wsd", "wv", "xwma",
 })  # fmt: skip
-# Bare streams, whose duration ffmpeg guesses by the bit rate.
+# Streams without a container. ffmpeg guesses their duration from the bit rate.
 _GUESSED = frozenset({"aac", "ac3", "dts", "eac3", "latm", "loas"})
-_BEGINNING_OF_STREAM = 2  # in the type of an Ogg page, RFC 3533 section 6
+_BEGINNING_OF_STREAM = 2  # flag in the type of an Ogg page, RFC 3533 section 6
 
 
 class Refused(Exception):  # noqa: N818 - a finding about a file, not yet an error
-    """ffmpeg makes no music of the file either."""
+    """ffmpeg cannot decode the file either."""
 
 
 def comes_first(source: Path | BytesIO) -> bool:
-    """Whether libsndfile would misread the file: AAC is not MP3, and of a chained Ogg it reads one link."""
+    """Whether libsndfile would misread the file: it takes AAC for MP3, and reads part of a chained Ogg."""
     content = source.getvalue() if isinstance(source, BytesIO) else _beginning_or_ogg(source)
     if content[:3] == b"ID3" and len(content) > 10:
         size = sum((byte & 127) << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))
@@ -38,7 +38,7 @@ def comes_first(source: Path | BytesIO) -> bool:
 
 
 def header(source: Path | BytesIO) -> tuple[int, int, float | None]:
-    """Sample rate [Hz], channels and duration [s] as the file's header says; None where it leaves that open.
+    """Read sample rate [Hz], channels and duration [s] from the header. None: the duration is not given.
 
     Raises
     ------
@@ -57,9 +57,9 @@ def header(source: Path | BytesIO) -> tuple[int, int, float | None]:
 
 
 def blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
-    """Sample rate [Hz] and samples [shape=(num_frames, num_channels), dtype=float32], piece by piece.
+    """Yield the sample rate [Hz] and pieces of samples [shape=(num_frames, num_channels), dtype=float32].
 
-    All pieces have the rate and channels of the first.
+    All pieces have the rate and the number of channels of the first.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
             num_read, num_damaged = num_read + (not damaged), num_damaged + damaged
             if frame is None:
                 continue
-            if resampler is None:  # links of a chained stream may differ
+            if resampler is None:  # the links of a chained stream may have different rates
                 resampler = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
             for part in resampler.resample(frame):
                 yield part.sample_rate, part.to_ndarray().T
@@ -83,7 +83,7 @@ def blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
-    """Decoded frames, and for each packet without one whether it is damaged."""
+    """Yield decoded frames. A packet without frames yields None and whether the packet is damaged."""
     from av.error import FFmpegError
 
     packets = container.demux(stream)
@@ -92,7 +92,7 @@ def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
             packet = next(packets)
         except StopIteration:
             return
-        except FFmpegError:  # the container's own structure ends here
+        except FFmpegError:  # the container is damaged from here on
             return
         try:
             frames = packet.decode()
@@ -106,7 +106,7 @@ def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
 
 
 class _open:  # noqa: N801 - a context manager that reads as a function
-    """The container and its best audio stream; `Refused` where there is none."""
+    """Open the container and its best audio stream. Raise `Refused` if it has no audio."""
 
     def __init__(self, source: Path | BytesIO) -> None:
         self._source = source
@@ -127,7 +127,7 @@ class _open:  # noqa: N801 - a context manager that reads as a function
         if stream is None or not FORMATS & set(self._container.format.name.split(",")):
             self._container.close()
             raise Refused
-        stream.codec_context.thread_type = "NONE"  # files are the unit of parallel work
+        stream.codec_context.thread_type = "NONE"  # work is already parallel over files
         return self._container, stream
 
     def __exit__(self, *_: object) -> None:
@@ -135,7 +135,7 @@ class _open:  # noqa: N801 - a context manager that reads as a function
 
 
 def _beginning_or_ogg(path: Path) -> bytes:
-    """The first kilobytes of a file; of an Ogg all of it, which is where its links are."""
+    """Read the first kilobytes of a file, or all of an Ogg, whose links may begin anywhere."""
     with path.open("rb") as file:
         begin = file.read(1 << 16)
         return begin + file.read() if begin[:4] == b"OggS" else begin

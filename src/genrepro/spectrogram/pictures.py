@@ -1,8 +1,9 @@
-"""Spectrograms from pictures: cut off the frame, turn matplotlib's magma colours back into levels.
+"""Read spectrograms from pictures: cut off the frame, turn matplotlib's magma colours back into levels.
 
-The layout is that of Kaggle's GTZAN pictures: 288 rows x 432 columns, the spectrogram in rows 35-252 and
-columns 54-389, its outermost pixels blended with the frame. What the colour bar spanned is not recorded; they
-were drawn from power_to_db with librosa's 80 dB floor, so the 256 levels are taken as -80 .. 0 dB.
+The layout is that of Kaggle's GTZAN pictures: 288 rows x 432 columns, with the spectrogram in rows 35-252 and
+columns 54-389. Its outermost pixels are blended with the frame. The range of the colour scale is not
+recorded. The pictures were drawn from power_to_db with librosa's 80 dB floor, so the 256 levels are read as
+-80 .. 0 dB.
 """
 
 from functools import cache
@@ -18,17 +19,17 @@ SIZE = (288, 432)  # rows, columns of the whole picture
 ROWS, COLUMNS = slice(35, 253), slice(54, 390)
 DURATION = 30.0  # s, of the clip that each picture shows
 TOP_DB = 80.0
-# Distance in RGB units within which 95 % of the pixels must lie from the map. Measured on all 999 real
-# pictures: at most 0; the nearest other map of matplotlib's (inferno) has 89.
+# At least 95 % of the pixels must lie within this distance (in RGB units) of a magma colour. On all 999 real
+# pictures the distance is 0. For the most similar other colour map of matplotlib (inferno) it is 89.
 MAX_DISTANCE = 4.0
 
 
 class NotASpectrogramError(ValueError):
-    """The picture is not a framed magma spectrogram; the message says in what."""
+    """The picture is not a framed magma spectrogram. The message says why."""
 
 
 def read_png(path: Path) -> np.ndarray:
-    """The spectrogram in a picture file.
+    """Read the spectrogram in a picture file.
 
     Returns
     -------
@@ -38,7 +39,7 @@ def read_png(path: Path) -> np.ndarray:
     Raises
     ------
     NotASpectrogramError
-        If the file is not a picture, has another size, is transparent, or its colours are not magma's.
+        If the file is not a picture, has another size, is transparent, or has colours other than magma's.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -50,7 +51,7 @@ def read_png(path: Path) -> np.ndarray:
             pixels = np.asarray(picture.convert("RGBA"))
     except NotASpectrogramError:
         raise
-    # PIL's ways of saying so: ValueError for a damaged header, its own for a header that claims gigabytes.
+    # PIL raises ValueError for a damaged header, DecompressionBombError for one that claims gigabytes.
     except (
         UnidentifiedImageError,
         Image.DecompressionBombError,
@@ -65,19 +66,19 @@ def read_png(path: Path) -> np.ndarray:
     if np.mean(frame) < 250:
         raise NotASpectrogramError("no white frame")
     levels = invert_magma(pixels[ROWS, COLUMNS, :3])
-    # The ring of pixels at the frame holds a blend of colour and white: its neighbours stand in for it.
+    # The pixels next to the frame are blended with white, so they are replaced by their neighbours.
     levels = np.pad(levels[1:-1, 1:-1], 1, mode="edge")
     return np.ascontiguousarray((levels[::-1].T.astype(np.float32) / 255 - 1) * np.float32(TOP_DB))
 
 
 def describe() -> dict:
-    """What a reader of these spectrograms must know; the bands' frequencies were never recorded."""
+    """Describe these spectrograms for their readers. The bands' frequencies were never recorded."""
     num_frames = COLUMNS.stop - COLUMNS.start
     return {"kind": "picture", "frame_rate": num_frames / DURATION, "top_db": TOP_DB}
 
 
 def invert_magma(pixels: np.ndarray) -> np.ndarray:
-    """Levels 0..255 of magma-coloured pixels, by the nearest colour of the map.
+    """Find the levels 0..255 of magma-coloured pixels by the nearest colour of the map.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def invert_magma(pixels: np.ndarray) -> np.ndarray:
     """
     tree = _magma_tree()
     packed = pixels[..., 0].astype(np.int32) << 16 | pixels[..., 1].astype(np.int32) << 8 | pixels[..., 2]
-    # A picture has a few hundred colours: each is looked up once.
+    # A picture has a few hundred colours, so look each one up only once.
     colours, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
     distance, level = tree.query(np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1))
     if (far := counts[distance > MAX_DISTANCE].sum() / counts.sum()) > 0.05:

@@ -1,8 +1,8 @@
-"""Stage split: from identity and findings to the fixed hold-out.
+"""Stage split: deal tracks out to train, validation and test.
 
-In: genre, artist, official split and duplicate cluster of each track. Out: its side of the hold-out, and the
-proof that nothing crosses. Read `strategies` (five ways to deal), `proof` (the leak check), `thinning`
-(nested training sets for a learning curve).
+In: genre, artist, official split and duplicate cluster of each track. Out: the side of each track, and the
+proof that nothing leaks between sides. Read `strategies` (the ways to deal tracks out), `proof` (the leak
+check), `thinning` (nested training sets for a learning curve).
 """
 
 from genrepro.split.proof import leaks

@@ -1,4 +1,4 @@
-"""The leak check that every split runs through: what stands on more than one side."""
+"""Check a split for leaks: count artists, duplicates and tracks that are on more than one side."""
 
 import pandas as pd
 
@@ -8,20 +8,20 @@ SIDES = ("train", "validation", "test")
 
 
 def leaks(split: pd.DataFrame, tracks: pd.DataFrame) -> dict[str, int | float]:
-    """Prove or disprove that a split is clean: what stands on more than one of train, validation and test.
+    """Count what is on more than one of train, validation and test.
 
     Parameters
     ----------
     split : DataFrame
-        As `assign` returns it, or read back from split.csv.
+        The result of `assign`, or read back from split.csv.
     tracks : DataFrame
-        As `assign` takes it.
+        The tracks that were passed to `assign`.
 
     Returns
     -------
     dict
-        The keys of metrics/split.json. Track counts are of tracks, not of pieces; ``unknown_artist_share``
-        is the share of dealt tracks of which nobody can say whether their artist is on both sides.
+        The keys of metrics/split.json. Counts are of tracks, not of pieces. ``unknown_artist_share`` is the
+        share of dealt tracks without a known artist, whose artist may be on several sides.
     """
     table = split[split["split"] != "excluded"].merge(tracks, on="track_id", validate="many_to_one")
     table["artist"] = table["artist"].map(artist_key)

@@ -1,15 +1,15 @@
-"""Who is in train, validation and test: five strategies, one leak check for all of them.
+"""Deal tracks out to train, validation and test by one of five strategies.
 
-A split depends on identity and labels alone. `artist` is the honest default: artists and duplicate clusters
-stay whole, so that a model cannot score by recognising a voice, a studio or the very same recording. The
-others repeat what the literature does, so that their inflation can be measured:
+A split depends only on identity and labels. The default is `artist`: artists and duplicate clusters stay
+whole, so that a model cannot score by recognising a voice, a studio or the same recording. The other
+strategies are those of the literature, to measure by how much they inflate scores:
 
-official    the data set's own lists; for GTZAN the fault-filtered ones
+official    the data set's own lists (for GTZAN the fault-filtered ones)
 stratified  scikit-learn's train_test_split over tracks, stratified by genre
 random      torch.random_split over tracks, as in the ViT report
-segment     pieces of one track on both sides: wrong on purpose
+segment     pieces of one track may be on several sides, which is wrong on purpose
 
-For a learning curve, `split.train_share` below 1 takes whole artists out of train; nobody else moves.
+For a learning curve, `split.train_share` below 1 takes whole artists out of train. No other track moves.
 """
 
 import warnings
@@ -40,8 +40,8 @@ def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
     Parameters
     ----------
     tracks : DataFrame
-        Columns track_id, genre, artist, official_split, duplicate_group, excluded; the order of its rows does
-        not matter.
+        Columns track_id, genre, artist, official_split, duplicate_group, excluded. The order of rows does not
+        matter.
     params : Split
         Strategy and shares.
     seed : int
@@ -50,9 +50,9 @@ def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns track_id, split (train, validation, test, excluded), reason (why excluded, else null),
-        sorted; with strategy `segment` also ``segment`` (0-based piece of the track), each piece a row. Of a
-        track that `split.train_share` leaves out, the training rows are excluded, for that reason.
+        Columns track_id, split (train, validation, test, excluded) and reason (why excluded, else null),
+        sorted. Strategy `segment` gives each piece a row of its own and its number, from 0, in ``segment``.
+        Training rows that `split.train_share` leaves out are excluded with the reason ``train_share``.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> n
     from sklearn.model_selection import StratifiedGroupKFold
 
     num_groups = len(np.unique(group))
-    # No more folds than tracks of a genre or groups: a very small set is dealt into larger shares.
+    # There cannot be more folds than tracks of a genre, or groups. A very small set thus gets larger shares.
     num_folds = min(round(1 / share), max(Counter(genre).values()), num_groups)
     if num_folds < 2:
         raise GenreproError(
@@ -110,7 +110,9 @@ def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> n
             "dealt out; use more tracks, larger shares, or another split.strategy."
         )
     folds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # of genres with fewer tracks than folds; the best fold is chosen below
+    with (
+        warnings.catch_warnings()
+    ):  # about genres with fewer tracks than folds; the best fold is chosen below
         warnings.simplefilter("ignore", UserWarning)
         candidates = [fold for _, fold in folds.split(np.zeros(len(genre)), genre, group)]
     wanted = {name: count * share for name, count in Counter(genre).items()}
@@ -184,7 +186,7 @@ _STRATEGIES: dict[str, Callable[[pd.DataFrame, Split, int], pd.DataFrame]] = {
 
 
 def _thinned(dealt: pd.DataFrame, tracks: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """``dealt`` without the training rows of the groups that ``share`` of the training tracks leaves out."""
+    """Exclude training rows of whole groups, so that about ``share`` of the training tracks remain."""
     in_training = dealt["split"] == "train"
     training = tracks[tracks["track_id"].isin(dealt.loc[in_training, "track_id"])]
     if training.empty:

@@ -1,5 +1,5 @@
-"""A composer for the embedded dataset: seed -> artist -> score -> audio.
+"""Compose the synthetic data set: seed -> artist -> score -> audio.
 
-`styles` declares ten genres, `artists` draws who plays them, `composer` writes the score, `instruments`
-sounds a note, `mixing` records the band.
+`styles` declares ten genres, `artists` draws the artists, `composer` writes the score, `instruments` and
+`drums` sound single notes and strokes, `mixing` records the band.
 """

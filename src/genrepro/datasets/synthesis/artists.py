@@ -1,9 +1,8 @@
-"""Who plays: artists with a sound and habits of their own, drawn from the seed.
+"""Draw artists, each with a sound and habits of its own, from the seed.
 
-Every track of an artist passes through the same instruments, room, equaliser and recording chain. That is
-what makes real music collections treacherous (the *album effect*: Flexer, 2007): a network that meets the
-artist in training recognises the chain instead of the genre. The constants below set how treacherous this
-collection is.
+All tracks of an artist share instruments, room, equaliser and recording chain. In real collections this
+causes the *album effect* (Flexer, 2007): a network that saw the artist in training recognises the chain
+instead of the genre. The constants below set the strength of this effect.
 """
 
 from collections.abc import Mapping
@@ -19,14 +18,14 @@ from genrepro.exact.streams import generator
 
 T = TypeVar("T")
 
-# Difficulty, tuned together: with 400 tracks a small CNN reaches 86 % on unseen artists (seeds 1 and 2, every
-# artist tested once) and 97 % where five-second pieces of the same tracks leak. Larger values make unseen
-# artists harder and leave leaking pieces easy.
+# These set the difficulty and were tuned together. With 400 tracks, a small CNN reaches 86 % on unseen
+# artists (seeds 1 and 2, every artist tested once), and 97 % if five-second pieces of the same tracks leak.
+# Larger values make unseen artists harder, but not leaking pieces.
 EQ_TILT = 1.0  # standard deviation of the slope [dB per octave]: the strongest cue in a mel-spectrogram
 EQ_PEAK = 2.5  # standard deviation of each of the three resonances [dB]
-MIX_SPREAD = 2.0  # standard deviation of each part's level [dB]: some bands bury their drums
-BORROWING_ARTISTS = 0.15  # share of artists who play one thing as a neighbouring genre does, on every track
-CROSSOVER_TRACKS = 0.10  # share of tracks half of which belongs to a neighbouring genre
+MIX_SPREAD = 2.0  # standard deviation of each part's level [dB]: some bands have quiet drums
+BORROWING_ARTISTS = 0.15  # share of artists who always play one aspect as a neighbouring genre does
+CROSSOVER_TRACKS = 0.10  # share of tracks that are half in the style of a neighbouring genre
 
 _BORROWED = (("grooves",), ("bass",), ("chords",), ("lead", "scale"), ("tempo",))
 _CROSSED = (("grooves", "bass", "swing", "tempo"), ("chords", "lead", "progressions", "scale"))
@@ -41,7 +40,7 @@ _NOUN = (
 )
 _MOOD = "Blue Restless Second Slow Paper Midnight Borrowed Northern Salt Open Little Seventh Winter Burning"
 _THING = "Morning River Letter Road Season Parade Signal Shoreline Window Promise Weather Machine Waltz Fever"
-# Genres that bill a person rather than a band.
+# Genres whose artists are persons and not bands.
 _SOLOISTS = frozenset({"blues", "classical", "country", "jazz"})
 
 
@@ -54,7 +53,7 @@ class Artist:
     stream: int
     """Seed of everything that belongs to the artist's sound."""
     style: Style
-    """The genre's style as this artist plays it: loans included, two grooves, one instrument a part."""
+    """The genre's style as this artist plays it: with loans, two grooves and one instrument per part."""
     levels: Mapping[str, float]
     """Fader of each section of the band [dB]."""
     tuning: float
@@ -90,7 +89,7 @@ class Artist:
 
 
 def draw_artist(*, genre: str, index: int, seed: int) -> Artist:
-    """Draw the `index`-th artist of a genre; the same for a seed, whoever else is drawn."""
+    """Draw the `index`-th artist of a genre. It depends on the seed, but not on other artists."""
     rng = generator(seed, f"artist/{genre}/{index}")
     return Artist(
         name=_name(genre=genre, index=index, seed=seed),
@@ -138,8 +137,7 @@ def draw_title(*, seed: int, name: str) -> str:
 
 
 def take_crossover(artist: Artist, *, rng: np.random.Generator) -> Style:
-    """Style of the artist's next track: the artist's own, or, now and then, half of it a neighbouring
-    genre's."""
+    """Choose the style of the artist's next track: the artist's own, or sometimes half a neighbour's."""
     fields = _CROSSED[rng.integers(len(_CROSSED))]
     neighbour = STYLES[NEIGHBOURS[artist.genre][rng.integers(len(NEIGHBOURS[artist.genre]))]]
     loan = _settle(neighbour, rng=rng)
@@ -184,7 +182,7 @@ def _pick(choices: tuple[T, ...], count: int, rng: np.random.Generator) -> tuple
 
 
 def _name(*, genre: str, index: int, seed: int) -> str:
-    """Name that no other artist of the collection has: genres take turns in one shuffled list."""
+    """Choose a name that no other artist has. Genres take turns in one shuffled list."""
     pools = (_FIRST, _LAST) if genre in _SOLOISTS else (_ADJECTIVE, _NOUN)
     first, second = (pool.split() for pool in pools)
     sharers = [name for name in sorted(STYLES) if (name in _SOLOISTS) == (genre in _SOLOISTS)]

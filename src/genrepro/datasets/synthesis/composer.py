@@ -1,8 +1,8 @@
-"""Style and artist to score: which note sounds when.
+"""Write the score of a track from a style and an artist: which note sounds when.
 
-A track is an excerpt of a song. The form gives each bar a section; sections choose the groove, the patterns
-and the progression, so that verse and chorus differ; the last bar of a section may hold a drum fill; the lead
-plays phrases of a motif. Everything random comes from the one generator passed in.
+A track is an excerpt of a song. The form gives each bar a section. Each section has its own groove, patterns
+and progression, so that verse and chorus differ. The last bar of a section may hold a drum fill. The lead
+plays phrases of a motif. All random choices use the generator that is passed in.
 """
 
 from collections.abc import Iterator
@@ -36,18 +36,18 @@ _FILLS: tuple[Groove, ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """What every instrument of the band plays."""
+    """The notes of every instrument of the band."""
 
     tempo: float
     """Beats per minute."""
     metre: int
     """Beats in a bar."""
     duration: float
-    """Length of the excerpt [s]; a note may ring past it."""
+    """Length of the excerpt [s]. A note may ring longer."""
     notes: dict[str, NDArray[np.void]]
-    """Name of a voice -> its events [dtype=NOTE], in the order of playing."""
+    """Events of each voice [dtype=NOTE], in the order of playing."""
     hits: dict[str, NDArray[np.void]]
-    """Name of a drum -> its strokes [dtype=NOTE]; pitch and chord are unused."""
+    """Strokes of each drum [dtype=NOTE]. Their pitch and chord are not used."""
 
 
 class Event(NamedTuple):
@@ -69,11 +69,11 @@ def compose(*, style: Style, artist: Artist, rng: np.random.Generator, duration:
     Parameters
     ----------
     style
-        What to play: the artist's style, or a crossover.
+        Style to play: the artist's own, or a crossover.
     artist
-        Who plays it: levels and habits.
+        Levels and habits of the artist.
     rng
-        The track's own stream.
+        The track's own random stream.
     duration
         Length of the excerpt [s].
 
@@ -183,10 +183,10 @@ def _perform(
     duration: float,
     rng: np.random.Generator,
 ) -> NDArray[np.void]:
-    """Beats to seconds: swing, the players' imprecision, and phrases of four bars that swell and ebb."""
+    """Turn beats into seconds, with swing, imprecise timing, and phrases of four bars that swell and ebb."""
     score = np.array(events, dtype=NOTE)
     beat, phase = np.divmod(score["onset"], 1)
-    # Off-beats move back by `swing`; everything else in the beat stretches along.
+    # Off-beats come later by `swing`. The rest of the beat is stretched accordingly.
     late = 0.5 + style.swing
     warped = np.where(phase < 0.5, phase * late / 0.5, late + (phase - 0.5) * (1 - late) / 0.5)
     swell = style.dynamics * np.cos(2 * np.pi * score["onset"] / (4 * metre))
@@ -198,7 +198,7 @@ def _perform(
 
 
 def _playable_metres(style: Style) -> tuple[int, ...]:
-    """Metres in which everybody has something to play: a loan from another genre may rule out the waltz."""
+    """Metres in which every part has a pattern. A loan from another genre may rule out the waltz."""
     parts = (*style.bass, *style.chords, *style.lead)
     return tuple(
         metre

@@ -1,7 +1,7 @@
-"""How one stroke sounds: the kit as declarations, and the one engine that plays it.
+"""Declare the drum kit, and synthesise single strokes.
 
-A drum is a sine that drops in pitch plus a band of noise, each with its own decay: the scheme of analogue
-drum machines.
+As in analogue drum machines, a drum is a sine with falling pitch plus a band of noise, each with its own
+decay.
 """
 
 from collections.abc import Mapping
@@ -36,9 +36,9 @@ class Hit:
     noise_level: float = 0.0
     """Noise relative to the tone [dB]."""
     repeats: int = 1
-    """Strokes 11 ms apart: the hands of a clap."""
+    """Number of strokes, 11 ms apart, for a clap of several hands."""
     attack: float = 0.0001
-    """Time to full amplitude [s]: longer for a brush or a shaker."""
+    """Time to full amplitude [s]. It is longer for a brush or a shaker."""
     level: float = 0.0
     """Loudness in the kit [dB]."""
 
@@ -62,23 +62,23 @@ KIT: Mapping[str, Hit] = {
 
 
 def render_hit(hit: Hit, *, pitch: float, stretch: float, rng: np.random.Generator) -> Samples:
-    """Sound one stroke.
+    """Synthesise one stroke.
 
     Parameters
     ----------
     hit
         The drum.
     pitch
-        Factor on its frequencies: how it is tuned.
+        Factor on the drum's frequencies.
     stretch
-        Factor on its decays: how it is damped.
+        Factor on the drum's decay times.
     rng
         Source of the noise.
 
     Returns
     -------
     numpy.ndarray [shape=(num_samples,)]
-        The stroke until it has died away, with the drum's level as its peak.
+        The whole stroke, with the drum's level as its peak.
     """
     longest = max(hit.tone_decay if hit.tone else 0.0, hit.noise_decay if hit.noise else 0.0)
     num_samples = int(min(1.6, 0.02 + longest * stretch) * SAMPLE_RATE)

@@ -1,10 +1,10 @@
-"""How one note sounds: voices as declarations, and the three engines that turn them into samples.
+"""Declare the voices, and synthesise notes and chords with one of three engines.
 
 - *Strings, pipes and reeds*: additive synthesis from band-limited wavetables. The harmonics are split into
-  octave bands, and each band dies away at its own speed, which is what the loop filter of a plucked string
-  does (Karplus and Strong, 1983), but in tune at every pitch and without a loop over samples.
+  octave bands that decay at different speeds. The loop filter of a plucked string (Karplus and Strong, 1983)
+  has the same effect; this way it is in tune at every pitch and needs no loop over samples.
 - *Bells and electric pianos*: frequency modulation with two operators (Chowning, 1973).
-- *808 bass*: a sine that drops in pitch, as a drum.
+- *808 bass*: a sine with falling pitch, as for a drum.
 """
 
 from collections.abc import Mapping
@@ -41,31 +41,31 @@ class Voice:
     rolloff: float = 1.0
     """Harmonic k has amplitude k ** -rolloff."""
     even: float = 1.0
-    """Relative amplitude of even harmonics: near 0 is a clarinet or a square wave."""
+    """Relative amplitude of even harmonics. It is near 0 for a clarinet or a square wave."""
     pluck: float | None = None
-    """Where the string is plucked, as a share of its length: harmonics with a node there are missing."""
+    """Where the string is plucked, as a share of its length. Harmonics with a node there are missing."""
     formant: tuple[float, float] | None = None
     """Centre [Hz] and height [dB] of a resonance of the body."""
     attack: float = 0.005
     """Time to full amplitude [s]."""
     decay: float | None = None
-    """Time in which the fundamental falls by 60 dB [s]; none holds the note."""
+    """Time in which the fundamental falls by 60 dB [s]. None: the note does not decay."""
     damping: float = 0.15
-    """How much faster each higher harmonic dies."""
+    """How much faster each higher harmonic decays."""
     detune: float = 0.0
-    """Distance between two copies of the note [cents]; 0 plays one."""
+    """Distance between two copies of the note [cents]. 0 plays one copy."""
     vibrato: float = 0.0
     """Depth [cents] at about 5.5 Hz."""
     drive: float = 0.0
-    """Overdrive: gain [dB] into a soft clipper, after the chord is summed."""
+    """Overdrive: gain [dB] of the whole chord before a soft clipper."""
     lowpass: float | None = None
-    """Corner of the amplifier's loudspeaker [Hz]."""
+    """Corner frequency of the amplifier's loudspeaker [Hz]."""
     breath: float = 0.0
     """Amplitude of breath or bow noise."""
     fm: tuple[float, float] | None = None
-    """Modulator's frequency ratio and modulation index; replaces the wavetables."""
+    """Modulator's frequency ratio and modulation index. Used instead of the wavetables."""
     drop: float | None = None
-    """Octaves by which the pitch falls at the start (808 bass); replaces the wavetables."""
+    """Octaves by which the pitch falls at the start (808 bass). Used instead of the wavetables."""
     strum: float = 0.0
     """Delay between the notes of a chord [s]."""
     length: float = 2.0
@@ -122,7 +122,7 @@ CHORDS: Mapping[str, tuple[int, ...]] = {
 def render_chord(
     voice: Voice, *, frequencies: tuple[float, ...], duration: float, rng: np.random.Generator
 ) -> Samples:
-    """Sound one note or chord of a voice.
+    """Synthesise one note or chord of a voice.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def render_chord(
     frequencies
         Fundamental of each note [Hz], lowest first.
     duration
-        How much of it is needed [s]; the voice's own length is the limit.
+        Length that is needed [s], at most the voice's own length.
     rng
         Source of the breath noise.
 
@@ -191,8 +191,10 @@ def _drop(voice: Voice, frequency: float, num_samples: int) -> Samples:
 
 @lru_cache(maxsize=512)
 def _wavetables(voice: Voice, quarter_octave: int) -> tuple[Samples, ...]:
-    """One period per band of harmonics, shared by the three semitones below a quarter of an octave above 1
-    Hz."""
+    """Make one period for each band of harmonics, for all notes in a quarter of an octave.
+
+    The quarter is numbered from 1 Hz, and the table is made for its upper end.
+    """
     num_harmonics = max(1, min(63, int(0.48 * SAMPLE_RATE / 2 ** (quarter_octave / 4))))
     order = np.arange(1, num_harmonics + 1)
     amplitude = order ** -float(voice.rolloff)

@@ -1,7 +1,7 @@
-"""Score to audio: the artist's instruments in the artist's room, recorded on the artist's machine.
+"""Turn a score into audio with the artist's instruments, room and recording machine.
 
-A studio keeps every note that the artist has played, so that a track costs additions and one convolution:
-equaliser and room are one impulse response.
+A studio keeps every note that it has synthesised, so a track only needs additions and one convolution.
+Equaliser and room are combined in one impulse response.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ from genrepro.exact.streams import generator
 
 _RELEASE = int(0.03 * SAMPLE_RATE)  # long enough to end a note without a click
 _FADE: Samples = np.linspace(1, 0, _RELEASE, dtype=np.float32)
-_LENGTHS = (0.3, 0.6, 1.2, 9.0)  # most notes are short: do not sound them to the end [s]
+_LENGTHS = (0.3, 0.6, 1.2, 9.0)  # lengths in which notes are kept [s]; most notes are short
 _FFT = 2**16
 _EQ_TAPS = 1024
 _HISS_SECONDS = 5
@@ -35,12 +35,10 @@ class Studio:
     Parameters
     ----------
     artist
-        Whose instruments, room and machine.
+        Artist whose instruments, room and machine are used.
 
-    Notes
-    -----
-    A sound depends on the artist and on its own name alone, never on what was played before: the order of
-    tracks and their distribution over workers leave no trace.
+    Notes ----- A sound depends only on the artist and the sound's name, and not on what was played before. So
+    the order of tracks and the number of workers do not change the result.
     """
 
     def __init__(self, artist: Artist) -> None:
@@ -60,7 +58,7 @@ class Studio:
             Mono 16-bit samples.
         """
         num_samples = round(score.duration * SAMPLE_RATE)
-        mix = np.zeros(num_samples + 4 * SAMPLE_RATE, np.float32)  # room for what rings past the end
+        mix = np.zeros(num_samples + 4 * SAMPLE_RATE, np.float32)  # notes may ring past the end
         for name, strokes in score.hits.items():
             for onset, _, _, _, level in strokes.tolist():
                 self._place(self._hit(name) * gain(level), mix=mix, onset=onset)
@@ -102,7 +100,7 @@ class Studio:
         return self._notes[key]
 
     def _voice(self, name: str) -> Voice:
-        """The voice as this artist's instrument has it."""
+        """The voice with this artist's timbre."""
         if name not in self._voices:
             voice = VOICES[name]
             present = {field: getattr(voice, field) for field in self._artist.timbre if getattr(voice, field)}
@@ -112,12 +110,12 @@ class Studio:
         return self._voices[name]
 
     def _master(self, mix: Samples) -> NDArray[np.int16]:
-        """Compress, bring to the artist's loudness, add the medium's noise and clip softly."""
+        """Compress, scale to the artist's loudness, add the medium's noise and clip softly."""
         blocks = np.zeros((-(-len(mix) // _ENVELOPE_BLOCK), _ENVELOPE_BLOCK), np.float32)
         blocks.ravel()[: len(mix)] = mix
         power = np.mean(blocks * blocks, axis=1, dtype=np.float64)
         mean = max(power.mean(), 1e-12)
-        # Blocks 30 dB below the average count as pauses: a compressor that lifts them would lift silence.
+        # Blocks 30 dB below the average count as pauses, so that the compressor does not amplify silence.
         loudness = scipy.ndimage.convolve1d(np.maximum(power / mean, 1e-3), _SMOOTHING)
         factor = loudness ** (-self._artist.compression / 2) / np.sqrt(mean) * gain(self._artist.loudness)
         ramp = np.linspace(0, 1, _ENVELOPE_BLOCK, endpoint=False)
@@ -131,7 +129,7 @@ class Studio:
 
 
 def _convolve(samples: Samples, response: Samples) -> Samples:
-    """Overlap-add with one batch of transforms: three times faster here than `scipy.signal.oaconvolve`."""
+    """Convolve by overlap-add in one batch of transforms, three times as fast as `oaconvolve` of SciPy."""
     hop = _FFT - len(response) + 1
     num_blocks = -(-len(samples) // hop)
     blocks = np.zeros((num_blocks, _FFT), np.float32)
@@ -146,7 +144,7 @@ def _convolve(samples: Samples, response: Samples) -> Samples:
 
 
 def _impulse_response(artist: Artist, *, rng: np.random.Generator) -> Samples:
-    """Equaliser, and the same equaliser heard through the room, as one response."""
+    """Impulse response of the equaliser, followed by the room."""
     frequencies = np.maximum(scipy.fft.rfftfreq(_EQ_TAPS, 1 / SAMPLE_RATE), 20.0)
     curve = artist.tilt * np.log2(frequencies / 700)
     for centre, height, width in artist.peaks:
@@ -154,7 +152,7 @@ def _impulse_response(artist: Artist, *, rng: np.random.Generator) -> Samples:
     low, high = artist.band
     curve -= 12 * np.maximum(0, np.log2(low / frequencies)) + 24 * np.maximum(0, np.log2(frequencies / high))
     magnitude = 10 ** (np.clip(curve, -60, 24) / 20)
-    # Minimum phase by folding the real cepstrum, so that strokes stay where the drummer put them.
+    # Make the filter minimum-phase by folding the real cepstrum, so that onsets do not move.
     cepstrum = scipy.fft.irfft(np.log(magnitude))
     cepstrum[1 : _EQ_TAPS // 2] *= 2
     cepstrum[_EQ_TAPS // 2 + 1 :] = 0
@@ -162,8 +160,8 @@ def _impulse_response(artist: Artist, *, rng: np.random.Generator) -> Samples:
 
     num_samples = int(min(artist.reverb_time, 1.2) * SAMPLE_RATE)
     tail = rng.standard_normal(num_samples) * decay(num_samples, seconds=artist.reverb_time)
-    tail[: int(0.012 * SAMPLE_RATE)] = 0  # the walls are some metres away
-    # Air and curtains swallow treble; a muddy room would swallow the bass line.
+    tail[: int(0.012 * SAMPLE_RATE)] = 0  # sound needs this time to the walls and back
+    # Air and curtains absorb treble. Low frequencies are removed too, so that the bass stays clear.
     tail = scipy.signal.lfilter(*scipy.signal.butter(1, (200, 5000), "bandpass", fs=SAMPLE_RATE), tail)
     tail *= 10 ** (artist.reverb_level / 20) / np.sqrt(np.sum(tail**2))
     room = np.zeros(num_samples + 1)

@@ -1,7 +1,7 @@
-"""How a style is written down, and how to read it.
+"""Define the notation of styles, and parse its patterns and progressions.
 
-Patterns are strings that fill one bar with evenly spaced steps: sixteen characters are semiquavers of a 4/4
-bar, and twelve are the triplets of a shuffle or the semiquavers of a waltz. A pattern serves every metre that
+Patterns are strings that fill one bar with evenly spaced steps. Sixteen characters are the semiquavers of a
+4/4 bar. Twelve are the triplets of a shuffle or the semiquavers of a waltz. A pattern fits every metre that
 divides its length.
 
     ``.``                  rest, or the end of a note
@@ -11,8 +11,8 @@ divides its length.
     ``a``                  a semitone below the next bar's root
     ``m``                  the next note of the track's motif
 
-Progressions are roman numerals, one chord a bar: upper case is major, lower case minor, ``b`` a semitone
-lower, ``7`` and ``maj7`` sevenths.
+Progressions are roman numerals, one chord per bar. Upper case is major, lower case minor. ``b`` lowers the
+root by a semitone, ``7`` and ``maj7`` add sevenths.
 """
 
 from collections.abc import Mapping
@@ -20,19 +20,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 Groove = Mapping[str, str]
-"""Drum piece -> pattern; an empty groove is a bar without drums."""
+"""Pattern of each drum. An empty groove is a bar without drums."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """What one player of the band does."""
+    """The part of one player of the band."""
 
     instruments: tuple[str, ...]
-    """Voices (`instruments.VOICES`) that may play the part; an artist settles on one."""
+    """Voices (`instruments.VOICES`) that may play the part. Each artist uses one of them."""
     patterns: tuple[str, ...]
     """Bars to choose from."""
     register: int
-    """Lowest MIDI pitch of the part's roots; they lie within the octave above."""
+    """Lowest MIDI pitch of the part's roots. They lie within the octave above it."""
     level: float
     """Loudness in the mix [dB]."""
     voicing: str | None = None
@@ -43,28 +43,28 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Style:
-    """One genre on one sheet of paper."""
+    """The musical style of one genre."""
 
     tempo: tuple[float, float]
-    """Slowest and fastest artist [beats per minute]."""
+    """Slowest and fastest tempo [beats per minute]."""
     grooves: tuple[Groove, ...]
     bass: tuple[Part, ...]
     chords: tuple[Part, ...]
     lead: tuple[Part, ...]
     progressions: tuple[str, ...]
-    """Roman numerals, one chord a bar; lower case is minor."""
+    """Roman numerals, one chord per bar. Lower case is minor."""
     scale: tuple[int, ...]
-    """Semitones above the tonic from which motifs are made."""
+    """Notes from which motifs are made, in semitones above the tonic."""
     metres: tuple[int, ...] = (4,)
     """Beats in a bar."""
     swing: float = 0.0
-    """How much later than half-way the off-beat falls [beats]; a triplet feel is 1/6."""
+    """How far the off-beat is after the middle of the beat [beats]. A triplet feel is 1/6."""
     drum_level: float = 0.0
     """Loudness of the whole kit [dB]."""
     dynamics: float = 1.5
     """Half the distance between the quietest and the loudest phrase [dB]."""
     form: str = "iivvvvccccvvvvccccbbcccc"
-    """One letter a bar; a track is an excerpt of it."""
+    """The sections of a song, one letter per bar. A track is an excerpt of it."""
 
 
 _DEGREES = {"I": 0, "II": 2, "III": 4, "IV": 5, "V": 7, "VI": 9, "VII": 11}
@@ -84,7 +84,7 @@ class Chord:
 
 
 def parse_progression(text: str) -> list[Chord]:
-    """Read roman numerals such as ``"ii7 V7 Imaj7 bVII"``: one chord a bar."""
+    """Read roman numerals such as ``"ii7 V7 Imaj7 bVII"``, one chord per bar."""
     chords = []
     for word in text.split():
         numeral = word.lstrip("b").rstrip("7").removesuffix("maj")

@@ -1,7 +1,7 @@
-"""The raw material of every sound: sines, noise bands, decays and clipping, in single precision.
+"""Basic signals: sines, noise bands, decays and clipping, in single precision.
 
-Everything is elementary arithmetic, table look-up and `scipy.signal` recursion in a fixed order: no BLAS, and
-no transcendental function over long arrays, so that a seed gives the same samples on another processor.
+Only elementary arithmetic, table look-up and `scipy.signal` recursion in a fixed order are used. There is no
+BLAS and no transcendental function over long arrays, so that a seed gives the same samples on all processors.
 """
 
 from functools import lru_cache
@@ -17,7 +17,7 @@ SAMPLE_RATE = 22050
 """Sampling rate of all synthesis [Hz], GTZAN's."""
 
 PERIOD = 2048
-"""Points in one period of a table: read without interpolation, the error stays near -60 dB."""
+"""Points in one period of a table. Read without interpolation, its error is near -60 dB."""
 
 _BLOCK = 256
 
@@ -35,7 +35,7 @@ def sine(*, turns: NDArray[np.floating]) -> Samples:
 
 
 def sweep(*, start: float, end: float, fall: float, num_samples: int) -> Samples:
-    """Sine whose pitch falls from `start` to `end` [Hz], most of the way within `fall` seconds."""
+    """Sine whose pitch falls from `start` to `end` [Hz], mostly within `fall` seconds."""
     falling = decay(num_samples, seconds=3 * fall).astype(np.float64)
     return sine(turns=np.cumsum(end + (start - end) * falling) / SAMPLE_RATE)
 
@@ -47,13 +47,13 @@ def noise_band(rng: np.random.Generator, *, edges: tuple[float, float], num_samp
 
 
 def lowpass(samples: Samples, *, corner: float) -> Samples:
-    """Take away what lies above `corner` [Hz], gently: 12 dB per octave."""
+    """Lowpass filter with corner frequency `corner` [Hz] and a slope of 12 dB per octave."""
     return scipy.signal.lfilter(*_butterworth((corner,), "lowpass"), samples)
 
 
 @lru_cache(maxsize=64)  # all notes of an instrument share their decays
 def decay(num_samples: int, *, seconds: float) -> Samples:
-    """Fall by 60 dB in `seconds`, read-only; made from a few hundred exponentials instead of thousands."""
+    """Exponential decay by 60 dB in `seconds`, read-only. It only computes a few hundred exponentials."""
     rate = np.log(1000.0) / (seconds * SAMPLE_RATE)
     coarse = np.exp(-rate * _BLOCK * np.arange(-(-num_samples // _BLOCK))).astype(np.float32)
     fine = np.exp(-rate * np.arange(_BLOCK)).astype(np.float32)
@@ -63,13 +63,13 @@ def decay(num_samples: int, *, seconds: float) -> Samples:
 
 
 def fade_in(samples: Samples, *, seconds: float) -> None:
-    """Ramp the beginning up from nothing, in place."""
+    """Fade the beginning in, in place."""
     num_samples = min(len(samples), max(2, int(seconds * SAMPLE_RATE)))
     samples[:num_samples] *= np.linspace(0, 1, num_samples, dtype=np.float32)
 
 
 def soft_clip(samples: Samples) -> Samples:
-    """Bend samples of any size into (-1, 1) by x / sqrt(1 + x^2): correctly rounded on every processor."""
+    """Clip softly to (-1, 1) by x / sqrt(1 + x^2), which every processor rounds in the same way."""
     divisor = samples * samples
     divisor += np.float32(1)
     np.sqrt(divisor, out=divisor)
@@ -77,12 +77,12 @@ def soft_clip(samples: Samples) -> Samples:
 
 
 def to_peak(samples: Samples) -> Samples:
-    """Scale to a largest magnitude of 1."""
+    """Scale to a peak of 1."""
     return samples * (np.float32(1) / max(samples.max(), -samples.min(), np.float32(1e-9)))
 
 
 def gain(decibels: float) -> np.float32:
-    """Factor on the amplitude."""
+    """Amplitude factor of a level in decibels."""
     return np.float32(10 ** (decibels / 20))
 
 

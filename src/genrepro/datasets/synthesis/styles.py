@@ -1,9 +1,9 @@
-"""What ten genres sound like, as declarations: nothing here computes anything.
+"""Declare the styles of ten genres. This module has data only, no code.
 
-Each style is written the way a band leader would put it on one sheet of paper, in the notation of
-`notation`: how fast, in which metre, what the drummer plays, what each part plays over
-which chords, and how loud. The composer reads the sheet, the artist bends it. The rhythms are textbook ones:
-four-on-the-floor, one-drop, train beat, shuffle, swing ride, I-V-vi-IV, twelve-bar blues.
+Each style is written in the notation of `notation`. It says how fast, in which metre, what the drummer plays,
+what each part plays over which chords, and how loud. The composer reads it and the artist varies it. The
+rhythms are from textbooks: four-on-the-floor, one-drop, train beat, shuffle, swing ride, I-V-vi-IV,
+twelve-bar blues.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ DORIAN = (0, 2, 3, 5, 7, 9, 10)
 BLUES_SCALE = (0, 3, 5, 6, 7, 10)
 PENTATONIC = (0, 2, 4, 7, 9)
 
-# Each genre borrows from the one that real listeners and real classifiers confuse it with.
+# Each genre borrows from the genres that listeners and classifiers confuse it with.
 NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
     "blues": ("jazz", "rock"),
     "classical": ("jazz",),

@@ -1,1 +1,1 @@
-"""Facts about data sets that no download holds, carried as tables in the package."""
+"""Tables of facts about data sets that are not part of their downloads."""

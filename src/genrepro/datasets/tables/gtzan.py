@@ -1,9 +1,9 @@
-"""What is known about the 1000 GTZAN clips, whatever form they come in: genres, artists, the honest split.
+"""Genres, artists and the fault-filtered split of the 1000 GTZAN clips, whether audio or pictures.
 
-The table ``gtzan_tracks.csv`` holds artist and title from B. L. Sturm's index ("An analysis of the
-GTZAN music genre dataset", MIRUM 2012; 919 of 1000 artists are known) and, as `official_split`, the
-fault-filtered and artist-aware lists of Kereliuk, Sturm and Larsen ("Deep learning and music adversaries",
-IEEE Trans. Multimedia 2015; 443 train, 197 validation, 290 test, 70 in none).
+Artist and title in the table ``gtzan_tracks.csv`` are from B. L. Sturm's index ("An analysis of the GTZAN
+music genre dataset", MIRUM 2012), which knows 919 of 1000 artists. `official_split` has the fault-filtered,
+artist-aware lists of Kereliuk, Sturm and Larsen ("Deep learning and music adversaries", IEEE Trans.
+Multimedia 2015): 443 train, 197 validation and 290 test. 70 clips are in no list.
 """
 
 from importlib import resources
@@ -12,7 +12,7 @@ import pandas as pd
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
-# SHA-256 of the published lists; joining the table's rows as "genre/track_id.wav" lines gives the same bytes.
+# SHA-256 of the published lists. The table's rows, joined as "genre/track_id.wav" lines, give the same bytes.
 FAULT_FILTERED_SHA256 = {
     "train": "2b04966cef1486f1a7767b74271533fa23e220388db804a1937835e1fc4fa3fa",
     "validation": "f8fbee7c52397a0e0f3a91dc54fedecb2e27f5bdc9a9daeab8cb10d077e26956",
