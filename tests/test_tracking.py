@@ -192,7 +192,8 @@ def test_trouble_in_the_middle_ends_tracking_and_not_the_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with tracking.start("train", CONFIG, {"data": {}}) as run:
-        MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").delete_run(newest().info.run_id)
+        begun = newest().info.run_id  # a second client before that would create the same database at once
+        MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").delete_run(begun)
         for row in CURVES:
             run.log_epoch(dict(zip(EPOCH, row, strict=True)))
     # The test's own client tells of a new store, too.

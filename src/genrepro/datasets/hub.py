@@ -188,8 +188,8 @@ def _load(source: str, config: Hub) -> tuple[Path | None, Mapping[str, Any]]:
 def _reading_options() -> dict[str, Any]:
     """What the readers of the library's formats must not do by default.
 
-    An audiofolder of the hub is decoded ahead. Parquet is read by whole row groups, and what was buffered of a
-    file stays in memory until its end.
+    An audiofolder of the hub is decoded ahead. Parquet is read by whole row groups, and what was buffered of
+    a file stays in memory until its end.
     """
     import pyarrow.dataset
 

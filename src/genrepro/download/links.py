@@ -110,9 +110,8 @@ def _download(link: str, folder: Path, pace: _Pace) -> Iterator[Found]:
             if isinstance(entry, Found):
                 yield entry
                 continue
-            downloader.params["outtmpl"]["default"] = str(
-                folder / f"{number:04d}-%(playlist_autonumber|0)s-%(id)s.%(ext)s"
-            )
+            # Below "paths": yt-dlp shortens what stands here, and would cut a long path of the cache.
+            downloader.params["outtmpl"]["default"] = f"{number:04d}-%(playlist_autonumber|0)s-%(id)s.%(ext)s"
             try:
                 info = _patiently(
                     lambda entry=entry: downloader.process_ie_result(dict(entry), download=True)
@@ -192,6 +191,7 @@ def _downloader(folder: Path, pace: _Pace) -> Any:
 
     return Paced(
         {
+            "paths": {"home": str(folder)},
             "format": "bestaudio/best",  # where a site has no sound alone, the film's file is kept
             "noplaylist": True,  # of a link to a video in a playlist: the video
             "match_filter": yt_dlp.utils.match_filter_func("!is_live"),  # a live stream never ends
