@@ -48,7 +48,7 @@ def test_a_review_says_what_a_branch_changed_since_it_left_main(checkout: Projec
     assert list(found) == ["", "Predictions", "Metrics", "Parameters"]
     assert f"Review against `main` ({base})" in found[""]
     assert "NOT FRESH" in found[""]  # nothing has run, so dvc.lock cannot be up to date
-    assert "**B is better by 16.0 points [7.0, 25.0], p = 0.00154 over 100 tracks.**" in found["Predictions"]
+    assert "**B is better by 16.0 points [6.5, 25.5], p = 0.0014 over 100 tracks.**" in found["Predictions"]
     assert re.search(r"metrics/test.json +\| accuracy +\| 0.74 +\| 0.9 +\| 0.16", found["Metrics"])
     assert re.search(r"params.yaml +\| train.lr +\| [0-9.]+ +\| 0.0042", found["Parameters"])
     html = MarkdownIt("commonmark").enable("table").render(markdown)
