@@ -157,11 +157,20 @@ def test_an_audiofolder_and_a_saved_data_set_are_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_of_links_as_the_hubs_cache_is_one_is_read(tmp_path: Path) -> None:
+    for genre in GENRES:
+        (tmp_path / "snapshot" / genre).mkdir(parents=True)
+        (tmp_path / f"{genre}.blob").write_bytes(CLIPS[0])
+        (tmp_path / "snapshot" / genre / "one.wav").symlink_to(tmp_path / f"{genre}.blob")
+    assert acquire(tmp_path / "snapshot", tmp_path / "raw")["fault"].isna().all()
+
+
 def test_a_table_cannot_name_other_files_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "secret.wav").write_bytes(CLIPS[0])
-    made = table([None, CLIPS[1]], names=[str(tmp_path / "secret.wav"), None])
+    names = [str(tmp_path / "secret.wav"), str(tmp_path / "mine" / ".." / "secret.wav"), None]
+    made = table([None, None, CLIPS[1]], names=names)
     found = acquire(parquet(tmp_path / "mine", train=made), tmp_path / "raw")
-    assert found["fault"].tolist() == ["missing", None]
+    assert found["fault"].tolist() == ["missing", "missing", None]
 
 
 @pytest.mark.parametrize(

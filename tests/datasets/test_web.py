@@ -16,7 +16,7 @@ from support.server import Fault, Server
 from genrepro import catalog
 from genrepro.base.errors import GenreproError
 from genrepro.datasets import IDENTITY, web
-from genrepro.download import http, links
+from genrepro.download import disk, http, links
 
 WAV = make_audio(seed=0, duration=1.0)
 MP3 = make_audio(seed=1, duration=0.5, kind="MP3")
@@ -71,6 +71,16 @@ def test_what_is_gone_keeps_its_row_and_is_counted_by_reason(server: Server, tmp
     assert (counts["num_missing_http_404"], counts["num_missing_no_audio_there"]) == (2, 1)
     assert len(server.ranges("/gone.mp3")) == 1  # for good
     assert len(server.ranges("/busy.mp3")) == http.ATTEMPTS  # perhaps not
+
+
+def test_a_full_disk_is_not_a_missing_song(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.serve("/a.wav", WAV)
+    server.queue("/a.wav", Fault(), Fault(status=404))
+    monkeypatch.setattr(disk, "MARGIN", 10**18)
+    with pytest.raises(GenreproError, match="is full: free some space"):
+        acquire(write(tmp_path / "links.csv", f"{url},rock"), tmp_path / "raw")
 
 
 def test_nothing_at_all_is_one_sentence(server: Server, tmp_path: Path) -> None:

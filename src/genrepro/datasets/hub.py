@@ -11,6 +11,7 @@ after the next download. A track is ``<split>/<row>``, counted from 0.
 Licence: that of the data set, on its page. The raw folder is never pushed.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +23,10 @@ import pandas as pd
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.params import Hub, Params
-from genrepro.datasets.layouts import SIDES
+from genrepro.datasets.columns import Columns
 from genrepro.datasets.tables import identity
 from genrepro.download import disk
 from genrepro.download.source import resolve
-from genrepro.exact.identity import name_key
 
 REMOTES: dict[str, str] = {}
 """Nothing is declared: ``source`` names the data set."""
@@ -40,14 +40,6 @@ FAULTS = {
 _PAGE = "https://huggingface.co/datasets/"
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ROWS = 16  # in memory at once; a WAV of 30 s is 1 to 5 MB
-# How columns are often called; the first that is there is taken.
-_NAMES = {
-    "label": ("genre", "label", "genre_top", "genre_name", "labels", "class"),
-    "artist": ("artist", "artist_name", "artist_id", "performer"),
-    "album": ("album", "album_title", "album_name", "album_id"),
-    "title": ("title", "track_title", "track_name", "song"),
-    "split": ("split",),
-}
 # What a file begins with, at which byte, and its suffix: for bytes that come without a name.
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", 0, ".png"),
@@ -81,7 +73,7 @@ def acquire(*, params: Params, raw: Path) -> None:
     folder, splits = _load(params.source, params.hub)
     rows: list[dict[str, Any]] = []
     for split, table in splits.items():
-        columns = _Columns.find(table.features or {}, params.hub)
+        columns = Columns.find(table.features or {}, params.hub)
         found = _rows(table, columns.wanted(), params.source)
         for number, row in enumerate(tqdm(found, desc=split, unit=" rows", disable=None)):
             known = columns.identity(row, split=split, several=len(splits) > 1)
@@ -96,61 +88,6 @@ def acquire(*, params: Params, raw: Path) -> None:
 def read_catalog(raw: Path) -> pd.DataFrame:
     """One row for each row of the data set, with the faults that `FAULTS` names."""
     return identity.read(raw)
-
-
-class _Columns:
-    """Which column is what."""
-
-    def __init__(self, audio: str, names: Mapping[str, str | None], features: Mapping[str, Any]) -> None:
-        self.audio = audio
-        self._names = {what: name for what, name in names.items() if name is not None}
-        self._features = features
-
-    @classmethod
-    def find(cls, features: Mapping[str, Any], config: Hub) -> "_Columns":
-        audio = _named(features, config.audio, "audio") if config.audio != "auto" else _only_audio(features)
-        if audio is None:
-            raise GenreproError("hub.audio = 'none': the audio or the pictures need a column.")
-        names = {}
-        for what, candidates in _NAMES.items():
-            wanted = getattr(config, what)
-            if wanted != "auto":
-                names[what] = _named(features, wanted, what)
-                continue
-            lower = {name.lower(): name for name in reversed(list(features))}
-            found = [lower[name] for name in candidates if name in lower and _is_text(features[lower[name]])]
-            names[what] = found[0] if found else None
-        names["label"] = names["label"] or _only_label(features, config.label)
-        return cls(audio, names, features)
-
-    def wanted(self) -> list[str]:
-        """Each column once."""
-        return list(dict.fromkeys([self.audio, *self._names.values()]))
-
-    def identity(self, row: Mapping[str, Any], *, split: str, several: bool) -> dict[str, Any]:
-        """The columns of `IDENTITY` but track and path."""
-        values = {what: self._text(name, row[name]) for what, name in self._names.items()}
-        told = values.get("split")
-        if told is not None and name_key(told) not in SIDES:
-            raise GenreproError(
-                f"hub: the column {self._names['split']!r} says {told!r}; known splits are "
-                f"{', '.join(SIDES)}. Pass -S hub.split=none to do without."
-            )
-        # A single split is called train on the hub, whatever it holds.
-        own = split if several and "split" not in self._names else ""
-        return {
-            "genre": values.get("label"),
-            **{what: values.get(what) for what in ("artist", "album", "title")},
-            "official_split": SIDES.get(name_key(told or own)),
-            "fault": None if values.get("label") else "no_genre",
-        }
-
-    def _text(self, name: str, value: Any) -> str | None:
-        if value is None:
-            return None
-        if hasattr(self._features[name], "int2str"):  # a ClassLabel; -1 is Hugging Face's "unlabelled"
-            return self._features[name].int2str(value) if value >= 0 else None
-        return str(value).strip() or None
 
 
 def _load(source: str, config: Hub) -> tuple[Path | None, Mapping[str, Any]]:
@@ -254,9 +191,11 @@ def _keep(value: Any, known: dict[str, Any], *, raw: Path, folder: Path | None, 
 
 def _belongs(path: str, folder: Path | None) -> bool:
     """Whether a row's path is a file of the data set: a stranger's table could name any on this machine."""
+    outermost = path.rpartition("::")[2]  # zip://a.wav::/data/clips.zip
     if folder is None:
-        return path.rpartition("::")[2].startswith("hf://datasets/")
-    return bool(path) and Path(path.rpartition("::")[2]).resolve().is_relative_to(folder)
+        return outermost.startswith("hf://datasets/")
+    # As it is spelled: the hub's cache holds links to files elsewhere.
+    return Path(os.path.normpath(outermost)).is_relative_to(folder)
 
 
 def _suffix(content: bytes, name: str) -> str:
@@ -268,49 +207,3 @@ def _suffix(content: bytes, name: str) -> str:
     if re.fullmatch(r"\.[a-z0-9]{1,5}", given) and given not in (".png", ".jpg"):
         return given
     return found[0] if found else ".bin"
-
-
-def _named(features: Mapping[str, Any], wanted: str, what: str) -> str | None:
-    if wanted == "none":
-        return None
-    if wanted not in features:
-        raise GenreproError(f"hub.{what} = {wanted!r} is not a column: there are {', '.join(features)}.")
-    if what != "audio" and not _is_text(features[wanted]):
-        raise GenreproError(f"hub.{what} = {wanted!r} does not hold one text or number a row.")
-    return wanted
-
-
-def _only_audio(features: Mapping[str, Any]) -> str:
-    import datasets
-
-    found = [name for name, kind in features.items() if isinstance(kind, datasets.Audio)]
-    found = found or [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
-    # What pandas or pyarrow wrote has bytes without a word on what they are.
-    found = found or [
-        name
-        for name, kind in features.items()
-        if (isinstance(kind, dict) and "bytes" in kind) or "binary" in getattr(kind, "dtype", "")
-    ]
-    if len(found) == 1:
-        return found[0]
-    seen = f"{' and '.join(found)} may be" if found else "none is"
-    raise GenreproError(
-        f"hub: of the columns {', '.join(features) or '(none)'} {seen} audio or pictures: name one by "
-        "-S hub.audio=<column>."
-    )
-
-
-def _only_label(features: Mapping[str, Any], wanted: str) -> str:
-    found = [name for name, kind in features.items() if hasattr(kind, "int2str")]
-    if len(found) == 1 and wanted == "auto":
-        return found[0]
-    raise GenreproError(
-        f"hub: it is not clear which of the columns {', '.join(features)} names the genre: pass "
-        "-S hub.label=<column>."
-    )
-
-
-def _is_text(kind: Any) -> bool:
-    """One text or number a row, or a ClassLabel."""
-    dtype = getattr(kind, "dtype", "")
-    return "string" in dtype or dtype.startswith(("int", "uint", "bool"))

@@ -44,7 +44,7 @@ def fetch(links: Iterable[str]) -> dict[str, list[Found]]:
     Raises
     ------
     GenreproError
-        If an environment variable makes no sense, or the cache cannot be written.
+        If an environment variable makes no sense, or the cache is full or cannot be written.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -55,7 +55,11 @@ def fetch(links: Iterable[str]) -> dict[str, list[Found]]:
     pace = _Pace(_number("GENREPRO_WEB_PAUSE", 1.0))
     with ThreadPoolExecutor(num_workers) as pool:
         found = pool.map(lambda link: _fetch(link, pace), wanted)
-        return dict(zip(wanted, tqdm(found, total=len(wanted), desc="links", disable=None), strict=True))
+        try:
+            return dict(zip(wanted, tqdm(found, total=len(wanted), desc="links", disable=None), strict=True))
+        except BaseException:  # Ctrl-C too: those that wait for their turn need not begin
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 class _Pace:
@@ -117,6 +121,10 @@ def _download(link: str, folder: Path, pace: _Pace) -> Iterator[Found]:
                     lambda entry=entry: downloader.process_ie_result(dict(entry), download=True)
                 )
             except yt_dlp.utils.YoutubeDLError as error:
+                if not disk.free(folder):
+                    raise GenreproError(
+                        f"{folder} is full: free some space; $GENREPRO_CACHE can move it to another disk."
+                    ) from error
                 yield Found(title=entry.get("title"), reason=_reason(error))
             else:
                 yield from _results(info)
