@@ -75,7 +75,7 @@ def test_a_review_says_what_it_cannot_compare(checkout: Project) -> None:
 def test_a_review_fits_a_comment_whatever_changed(checkout: Project) -> None:
     """Every one of 2000 metrics and of 40 tracks, whose names are long and full of table borders."""
     metrics = checkout.path / "metrics"
-    metrics.mkdir()
+    metrics.mkdir(exist_ok=True)
     names = [f"{number:02}" + "|" * 250 for number in range(40)]
     for right, value in ((True, 0), (False, 1)):
         (metrics / "predictions.csv").write_bytes(content(table([right] * 40, track_id=names)))
@@ -107,7 +107,7 @@ def test_dvcs_own_experiments_are_found_by_their_names(
     outs = [{revisions.PREDICTIONS: {"cache": False}}]
     stage = {"cmd": f"cp tune {revisions.PREDICTIONS}", "deps": ["tune"], "outs": outs}
     (singing.path / "dvc.yaml").write_text(json.dumps({"stages": {"sing": stage}}))
-    (singing.path / "metrics").mkdir()
+    (singing.path / "metrics").mkdir(exist_ok=True)
     (singing.path / "tune").write_bytes(content(table([True] * 3 + [False])))
     singing.run("dvc", "repro")
     singing.commit()
