@@ -77,7 +77,7 @@ def compute(precision: str) -> Compute:
         torch.distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
         atexit.register(torch.distributed.destroy_process_group)
     if precision != "32-true" and own.type == "cpu" and numerics.pinned() and rank() == 0:
-        print(  # five times slower for convolutions, twenty-five for dense layers
+        print(  # 5 times slower for convolutions, 25 times for dense layers
             f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, "
             "many times slower than 32-true; GENREPRO_NATIVE=1 lets it use its own, where it has one.",
             file=sys.stderr,

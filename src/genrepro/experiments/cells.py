@@ -1,7 +1,6 @@
-"""A sweep's cells as experiments: the winner's command, and the grid as DVC's queue.
+"""Run a sweep's cells as experiments: the winner's command, and the grid as DVC's queue.
 
-What `dvc exp run` computes for a cell is what the sweep computed for it: the sweep is a shortcut and no other
-experiment.
+`dvc exp run` gives the same result for a cell as the sweep, which is only faster.
 """
 
 import json
@@ -25,21 +24,21 @@ def best(by: str, revision: str | None = None) -> tuple[dict[str, Any], list[str
     Parameters
     ----------
     by : str
-        ``loss`` or ``accuracy``: of validation.
+        ``loss`` or ``accuracy`` of validation.
     revision : str, optional
-        A commit or experiment that holds a sweep; by default the workspace.
+        A commit or experiment with a sweep. The default is the workspace.
 
     Returns
     -------
     dict
         The winner's entry in metrics/sweep.json.
     list of str
-        `dvc exp run` with whatever of params.yaml differs between the workspace and the winner.
+        `dvc exp run` with the parameters that differ between the winner and the workspace's params.yaml.
 
     Raises
     ------
     GenreproError
-        If there is no sweep there.
+        If there is no sweep.
     """
     if by not in _SELECT:
         raise GenreproError(f"--by {by} is unknown; choose loss or accuracy.")
@@ -63,7 +62,7 @@ def best(by: str, revision: str | None = None) -> tuple[dict[str, Any], list[str
 
 
 def queue(config: Params, wanted: grid.Grid) -> list[str]:
-    """The command that puts every cell of a grid into DVC's queue, an experiment each."""
+    """The command that puts every cell of a grid into DVC's queue, each as an experiment."""
     cells = grid.cells(wanted, config)
     axes: dict[str, dict[float, None]] = {
         "train.lr": {cell.lr: None for cell in cells},

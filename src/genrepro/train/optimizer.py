@@ -46,7 +46,7 @@ def adamw(model: nn.Module, params: Train) -> torch.optim.Optimizer:
         ):
             if chosen:
                 groups.append({"params": chosen, "lr": lr, "peak_lr": lr, "weight_decay": weight_decay})
-    # The fused kernel takes its own square roots; the others ask MKL, whose last bit differs between vendors.
+    # The fused kernel computes its own square roots. The others call MKL, whose last bit depends on the CPU.
     return AdamW(groups, lr=params.lr, fused=True)
 
 
