@@ -4,7 +4,6 @@
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +52,10 @@ def best(by: str, revision: str | None = None) -> tuple[dict[str, Any], list[str
     ran = sections.parse(_content("params.yaml", revision), name=f"params.yaml of {where}")
     ran["seed"] = winner["seed"]
     ran["train"] |= {"lr": winner["lr"], "weight_decay": winner["weight_decay"], "select": _SELECT[by]}
-    here = sections.read(Path("params.yaml"))
     command = ["dvc", "exp", "run"]
-    for key, value in _flat(ran).items():
-        if key in ("train.lr", "train.weight_decay", "train.select") or value != _flat(here).get(key):
+    here = sections.flat(sections.read(Path("params.yaml")))
+    for key, value in sections.flat(ran).items():
+        if key in ("train.lr", "train.weight_decay", "train.select") or value != here.get(key):
             command += ["-S", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return winner, command
 
@@ -91,10 +90,3 @@ def _content(name: str, revision: str | None) -> bytes:
     if content is None:
         raise GenreproError(f"{revision} has no {name}: no sweep ran there.")
     return content
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
+from genrepro.base.sections import flat
 from genrepro.tracking import connection
 
 if TYPE_CHECKING:
@@ -131,12 +132,7 @@ class Run:
         def log() -> None:
             for path in (Path("metrics", "sweep.json"), *sorted(Path("metrics", "sweep").glob("c*.*"))):
                 self.client.log_artifact(self.run_id, str(path), "metrics")
-            values = {
-                f"{key}.{name}" if isinstance(value, dict) else key: float(number)
-                for key, value in summary.items()
-                for name, number in (value.items() if isinstance(value, dict) else [("", value)])
-            }
-            self._log_batch(values, {"model_sha256": sha256(Path(model, "model.safetensors"))})
+            self._log_batch(flat(summary), {"model_sha256": sha256(Path(model, "model.safetensors"))})
 
         self._attempt(log)
 
@@ -210,11 +206,7 @@ def opening(config: "Params | None", description: dict[str, Any]) -> dict[str, A
         "environment": {key: value for key, value in os.environ.items() if key.startswith(_OURS)},
         "milliseconds": int(time.time() * 1000),
         "name": "" if config is None else f"{config.dataset}-{config.model}-{config.split.strategy}",
-        "params": {
-            f"{section}.{key}" if isinstance(values, dict) else section: str(value)
-            for section, values in sections.items()
-            for key, value in (values.items() if isinstance(values, dict) else [("", values)])
-        },
+        "params": {key: str(value) for key, value in flat(sections).items()},
         "data": description["data"],
         "weights_sha256": description.get("weights_sha256"),
     }
