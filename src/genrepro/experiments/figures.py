@@ -71,7 +71,7 @@ def _samples(
     lines: dict[tuple[str, str], dict[str, list[Point]]] = defaultdict(dict)
     leaky, short = set(), []
     for name, members in families(known).items():
-        runs = [found for member in members if (found := _runs(member, recorded.get(member.name)))]
+        runs = [found for member in members if (found := records.fresh(member, recorded.get(member.name)))]
         params = members[0].params
         place: tuple[str, str] = (params.dataset, params.split.strategy)
         if len(runs) < _LEAST:
@@ -105,13 +105,6 @@ def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[lis
             written.append(folder / f"curves-{experiment.name}.png")
             save(seeds.learning_curves(runs, about=about), written[-1], dpi=plotting.DPI)
     return written, without, refused
-
-
-def _runs(experiment: Experiment, record: Record | None) -> list[Run]:
-    """The recorded runs of an experiment that count: none if they had other parameters."""
-    if record is None or records.changes(record.params, experiment):
-        return []
-    return [run for run in record.runs if run.seed in experiment.seeds]
 
 
 def _point(runs: Sequence[Run]) -> Point:

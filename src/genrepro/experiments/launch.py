@@ -20,7 +20,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
 from genrepro.experiments import entries, records
 from genrepro.experiments.entries import Experiment
-from genrepro.experiments.records import Record, changes
+from genrepro.experiments.records import Record
 from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid
 
@@ -108,10 +108,7 @@ def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[
     head, queued = revisions.head(), revisions.queued()
     there = {}
     for experiment in chosen:
-        record = found.get(experiment.name)
-        recorded = (
-            {run.seed for run in record.runs} if record and not changes(record.params, experiment) else ()
-        )
+        recorded = {run.seed for run in records.fresh(experiment, found.get(experiment.name))}
         for seed in experiment.seeds:
             name = experiment.run_name(seed)
             if seed in recorded:

@@ -108,6 +108,13 @@ def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
     ]
 
 
+def fresh(experiment: Experiment, record: Record | None) -> list[Run]:
+    """The recorded runs of an experiment's seeds. None of them if they had other parameters."""
+    if record is None or changes(record.params, experiment):
+        return []
+    return [run for run in record.runs if run.seed in experiment.seeds]
+
+
 def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
     """Update the records of experiments with the runs that DVC has in this clone.
 
@@ -134,8 +141,7 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
         if found:
             target = path(experiment.name)
             old = _read(target) if target.exists() else None
-            if old and not changes(old.params, experiment):
-                found = {run.seed: run for run in old.runs if run.seed in experiment.seeds} | found
+            found = {run.seed: run for run in fresh(experiment, old)} | found
             runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
             recipe = entries.recipe(experiment.params, experiment.sweep)
             write_json(target, {"params": recipe, "runs": runs})
