@@ -107,14 +107,8 @@ def by_epoch(curves: pd.DataFrame, *, by: Axis) -> pd.DataFrame:
 
 
 def winners(cells: pd.DataFrame, snapshot: Snapshot) -> pd.DataFrame:
-    """The cell of each seed whose snapshot validation calls best, as `snapshots.winner` does over all seeds.
-
-    A seed of which every cell diverged has none.
-    """
-    keys, ascending = snapshots.ORDERS[snapshot]
-    ordered = cells.dropna(subset=[f"{snapshot}_epoch"]).sort_values(snapshots.CELL)
-    ranked = ordered.sort_values([f"{snapshot}_{key}" for key in keys], ascending=ascending, kind="stable")
-    return ranked.drop_duplicates("seed").sort_values("seed", ignore_index=True)
+    """The winner of each seed by validation. A seed has none if all its cells diverged."""
+    return snapshots.ranked(cells, snapshot).drop_duplicates("seed").sort_values("seed", ignore_index=True)
 
 
 def panels(values: Iterable[float]) -> list[list[float]]:

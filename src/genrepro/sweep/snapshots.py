@@ -50,14 +50,19 @@ def table(curves: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def winner(cells: pd.DataFrame, by: str) -> pd.Series:
-    """The head whose snapshot ``by`` (a key of `ORDERS`) validation calls best; of equal ones the first."""
+def ranked(cells: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The heads by their snapshot ``by`` (a key of `ORDERS`), best first. Diverged heads are left out."""
     keys, ascending = ORDERS[by]
-    ranked = cells.dropna(subset=[f"{by}_epoch"])
-    if ranked.empty:
+    finite = cells.dropna(subset=[f"{by}_epoch"]).sort_values(CELL)
+    return finite.sort_values([f"{by}_{key}" for key in keys], ascending=ascending, kind="stable")
+
+
+def winner(cells: pd.DataFrame, by: str) -> pd.Series:
+    """The best head and its snapshot ``by``. Of equal ones the first."""
+    heads = ranked(cells, by)
+    if heads.empty:
         raise GenreproError("sweep: no head has a finite validation loss; lower the learning rates.")
-    ranked = ranked.sort_values([f"{by}_{key}" for key in keys], ascending=ascending, kind="stable")
-    best = ranked.iloc[0]
+    best = heads.iloc[0]
     return best[[*CELL, *(f"{by}_{key}" for key in _KEPT)]].rename(lambda key: key.removeprefix(f"{by}_"))
 
 
