@@ -1,6 +1,6 @@
-"""One training and its test as pictures: learning curves and the confusion matrix.
+"""Draw one training and its test: learning curves and the confusion matrix.
 
-Tables come as columns by name; pandas, which has them so too, is not needed here.
+Tables are mappings from column names to values, so that pandas is not needed.
 """
 
 from collections.abc import Mapping, Sequence

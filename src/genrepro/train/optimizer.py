@@ -19,9 +19,9 @@ _FIRST, _LAST = 1 / 25, 1 / 25e4
 
 
 class AdamW(torch.optim.AdamW):
-    """torch's own, less its decorators for torch.compile, which import the compiler when they are called.
+    """torch's AdamW without the decorators for torch.compile, which import the compiler when called.
 
-    That took longer than an epoch of the default training. The optimiser itself is not compiled here.
+    The import took longer than an epoch of the default training, and the optimiser is not compiled here.
     """
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
