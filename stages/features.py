@@ -1,9 +1,9 @@
-"""Stage features: the tensor that the trainable part of the model reads.
+"""Stage features: prepare the input of the trainable part of the model.
 
-python -m stages.features        params: dataset, segments, model, <model>, train.precision
-    -> data/<dataset>/features/
+    python -m stages.features        params: dataset, segments, model, <model>, train.precision
+        -> data/<dataset>/features/
 
-Log-mel or MFCC frames; of a model with a frozen body, the body's embeddings of every segment.
+Log-mel or MFCC frames. With a frozen body, its embeddings of every segment.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def embed(packed: inputs.Features, split: pd.DataFrame, config: Params, *, folder: Path) -> None:
-    """Store a frozen body's embeddings in place of what it reads."""
+    """Store a frozen body's embeddings in place of the spectrograms."""
     from genrepro.base import devices
     from genrepro.exact import numerics
 

@@ -1,9 +1,10 @@
-"""Stage sweep: a head for each cell of a grid of learning rates, weight decays and seeds, on embeddings.
+"""Stage sweep: train a head for each cell of a grid of learning rates, weight decays and seeds.
 
-python -m stages.sweep           params: dataset, seed, train, model, <model>, head; sweep.lr, ...
-    -> metrics/sweep.json, metrics/sweep/cells.csv, metrics/sweep/curves.parquet, models/sweep/
+    python -m stages.sweep           params: dataset, seed, train, model, <model>, head; sweep.lr, ...
+        -> metrics/sweep.json, metrics/sweep/cells.csv, metrics/sweep/curves.parquet, models/sweep/
 
-`GENREPRO_WORKERS` heads at once on a CPU, as many as fit on a GPU. A killed sweep goes on where it was.
+`GENREPRO_WORKERS` heads train at once on a CPU, and as many as fit on a GPU. A killed sweep goes on where it
+stopped.
 """
 
 import dataclasses
@@ -41,7 +42,7 @@ def main() -> None:
             leaky=files.read_json(Path("metrics", "split.json"))["leaky"],
             confidence=config.evaluate.confidence,
         )
-        # The winner once more: the sweep kept no weights, and a cell is its single experiment.
+        # Train the winner again, because the sweep keeps no weights. The result is the same.
         best = snapshots.winner(table, "loss")
         cell = Cell(seed=int(best["seed"]), lr=float(best["lr"]), weight_decay=float(best["weight_decay"]))
         alone = cell.params(config)

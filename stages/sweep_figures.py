@@ -1,4 +1,4 @@
-"""Stage sweep_figures: what a sweep looks like, as tables for DVC's plots and as pictures.
+"""Stage sweep_figures: draw a sweep, as tables for DVC's plots and as pictures.
 
 python -m stages.sweep_figures   params: dataset, split.strategy, model; sweep.report of sweeps/params.yaml
     -> metrics/sweep/by_lr.csv, metrics/sweep/by_weight_decay.csv, metrics/sweep/figures/

@@ -1,4 +1,4 @@
-"""The command `genrepro`: what a person does with a trained pipeline, beside `dvc`."""
+"""The command `genrepro`, for what `dvc` does not do: predict, serve, compare, experiments."""
 
 import sys
 from typing import Any
@@ -19,7 +19,7 @@ from genrepro.serve.commands import predict, register, serve
 
 
 class _Sentences(TyperGroup):
-    """Ends every command that a user can mend with its sentence and exit code 1."""
+    """Turn a GenreproError of any command into its sentence and exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
         print_any_name()

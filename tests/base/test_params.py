@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.builders import ROOT
 
-from genrepro.base import params
+from genrepro.base import params, sections
 from genrepro.base.errors import GenreproError
 
 MISSING = object()
@@ -217,3 +217,14 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 def test_parameters_cannot_be_changed_once_they_are_loaded() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         params.load(ROOT / "params.yaml").train.lr = 1.0  # type: ignore[misc]
+
+
+def test_nested_sections_become_dotted_keys() -> None:
+    values = {"seed": 0, "train": {"lr": 0.1}, "sweep": {"lr": {"first": 1, "last": 2}, "seed": [0, 1]}}
+    assert sections.flat(values) == {
+        "seed": 0,
+        "train.lr": 0.1,
+        "sweep.lr.first": 1,
+        "sweep.lr.last": 2,
+        "sweep.seed": [0, 1],
+    }

@@ -22,17 +22,17 @@ _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """What this process computes on, how exactly, and how many others share its work."""
+    """The device and precision of this process, and its place among the processes that share the work."""
 
     device: "torch.device"
     precision: str
     """``32-true`` or ``bf16-mixed``: matrix products in bfloat16, weights and sums in float32."""
     rank: int = 0
-    """Number of this process among those that `torchrun` has started."""
+    """Number of this process among those of `torchrun`."""
     num_processes: int = 1
 
     def autocast(self) -> AbstractContextManager:
-        """The precision of what is computed within."""
+        """A context that computes in this precision."""
         import torch
 
         if self.precision == "32-true":
@@ -40,18 +40,18 @@ class Compute:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def share(self, model: "nn.Module") -> "nn.Module":
-        """``model``, which is on the device; its gradients become the mean over all processes."""
+        """Wrap ``model``, which is on the device, so that gradients are means over all processes."""
         from torch import nn
 
         if self.num_processes == 1:
             return model
         on_gpu = self.device.type == "cuda"
-        if on_gpu:  # statistics of whole batches, as in one process
+        if on_gpu:  # batch norm sees whole batches, as in one process
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return nn.parallel.DistributedDataParallel(model, device_ids=[self.device] if on_gpu else None)
 
     def sum(self, values: "torch.Tensor") -> "torch.Tensor":
-        """The sum of each process's values, in all of them."""
+        """Add the values of all processes. Each process gets the sum."""
         import torch
 
         if self.num_processes > 1:
@@ -60,12 +60,12 @@ class Compute:
 
 
 def compute(precision: str) -> Compute:
-    """The device of this process, one of those that `torchrun` has started where it has.
+    """The device and precision of this process, which may be one of several of `torchrun`.
 
     Parameters
     ----------
     precision : str
-        ``32-true`` or ``bf16-mixed``. A pinned CPU has no bfloat16: it says so.
+        ``32-true`` or ``bf16-mixed``. A pinned CPU emulates bfloat16, and a warning says so.
     """
     import torch
 
@@ -77,7 +77,7 @@ def compute(precision: str) -> Compute:
         torch.distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
         atexit.register(torch.distributed.destroy_process_group)
     if precision != "32-true" and own.type == "cpu" and numerics.pinned() and rank() == 0:
-        print(  # five times slower for convolutions, twenty-five for dense layers
+        print(  # 5 times slower for convolutions, 25 times for dense layers
             f"genrepro: train.precision = {precision}: pinned arithmetic emulates bfloat16 on a CPU, "
             "many times slower than 32-true; GENREPRO_NATIVE=1 lets it use its own, where it has one.",
             file=sys.stderr,

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,6 +69,14 @@ def build(section: type, values: Any, *, name: str, prefix: str) -> Any:
             raise GenreproError(f"{name}: the key {prefix}{key} is missing.")
     given = [key for key in fields if key in values]
     return section(**{key: _value(hints[key], values[key], name=name, key=prefix + key) for key in given})
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys: ``{"train": {"lr": 0.1}}`` becomes ``{"train.lr": 0.1}``."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
 
 
 def _has_default(field: dataclasses.Field) -> bool:

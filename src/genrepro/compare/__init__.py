@@ -1,8 +1,8 @@
-"""Is B better than A, or is it noise? Two runs, or several seeds of each, answered in words.
+"""Compare two runs, or several seeds of each: is B better than A, or is it noise?
 
 In: metrics/predictions.csv of revisions. Out: differences with intervals, and a sentence.
-Read `revisions` (what a commit or experiment predicted), `pairs` (two runs over the same tracks), `seeds`
-(several of each), `verdict` (the words), `commands` (`genrepro compare`).
+Read `revisions` (the predictions of a commit or experiment), `pairs` (two runs on the same tracks), `seeds`
+(several runs of each), `verdict` (the report), `commands` (`genrepro compare`).
 """
 
 from genrepro.compare.pairs import Comparison, compare

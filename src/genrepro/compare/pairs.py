@@ -1,8 +1,8 @@
-"""Is B better than A, or is it noise? Two runs, paired over the tracks that both were tested on.
+"""Compare two runs, paired over the tracks that both were tested on.
 
-Only tracks on which the two differ say anything, and tracks of one artist change together. So differences get
-an interval and a test over groups (`evaluate.intervals.difference`). Chance in training is another matter,
-which two runs cannot show: see `seeds`.
+Only tracks on which the two differ count, and tracks of one artist change together. So differences get an
+interval and a test over groups (`evaluate.intervals.difference`). Two runs cannot show the chance in
+training: see `seeds`.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from genrepro.evaluate.intervals import Difference, clustered, difference
 
 SIGNIFICANCE = 0.05
 NUM_BINS = 15  # of the calibration error, as in params.yaml
-_SMALLEST = 5e-5  # predictions.csv keeps four decimals: below half of the last one nothing is known
+_SMALLEST = 5e-5  # half of the last of predictions.csv's four decimals
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two runs alone."""
+    """One of the two runs."""
 
     name: str
     num_correct: int
@@ -59,24 +59,24 @@ class Flip:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two runs over one test set; A is the baseline, B the candidate."""
+    """Two runs on one test set. A is the baseline, B the candidate."""
 
     a: Side
     b: Side
     num_tracks: int
     num_groups: int | None
-    """None where neither table names groups: each track then counts by itself."""
+    """None if neither table names groups. Each track then counts by itself."""
     accuracy: Difference
     log_loss: Difference
     genres: tuple[GenreChange, ...]
     gained: tuple[Flip, ...]
-    """Wrong in A, right in B; those whose true genre rose most come first."""
+    """Wrong in A, right in B. First those whose true genre rose most."""
     lost: tuple[Flip, ...]
-    """Right in A, wrong in B; those whose true genre fell most come first."""
+    """Right in A, wrong in B. First those whose true genre fell most."""
     num_otherwise_wrong: int
-    """Tracks that both get wrong, each in its own way."""
+    """Number of tracks that both get wrong with different genres."""
     identical: bool
-    """Every probability is the same to its last decimal."""
+    """Whether all probabilities are equal."""
 
     @property
     def beyond_noise(self) -> bool:
@@ -90,7 +90,7 @@ def compare(a: Predictions, b: Predictions) -> Comparison:
     Raises
     ------
     GenreproError
-        If they were not tested on the same tracks, genres and truth; the sentence says how they differ.
+        If their test tracks or true genres differ. The message says how.
     """
     differs = how_test_sets_differ(a, b)
     if differs:
@@ -117,7 +117,7 @@ def compare(a: Predictions, b: Predictions) -> Comparison:
 
 
 def how_test_sets_differ(a: Predictions, b: Predictions) -> str:
-    """In words; empty if the same tracks have the same true genres among the same genres."""
+    """How the test sets differ, in words. Empty if tracks, true genres and genres are equal."""
     said = []
     tracks_a, tracks_b = set(a.track_ids), set(b.track_ids)
     for name, only in (("A", tracks_a - tracks_b), ("B", tracks_b - tracks_a)):
@@ -138,7 +138,7 @@ def how_test_sets_differ(a: Predictions, b: Predictions) -> str:
 
 
 def groups_of(a: Predictions, b: Predictions) -> np.ndarray:
-    """The groups of the tracks of both: those that ``b`` names, or ``a``, or each track by itself."""
+    """The groups of the tracks: those of ``b``, else those of ``a``, else each track by itself."""
     for run in (b, a):
         if run.group is not None:
             return run.group

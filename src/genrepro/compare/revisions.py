@@ -1,6 +1,6 @@
-"""What a revision predicted: `metrics/predictions.csv` of a commit, an experiment, the workspace or a file.
+"""Read `metrics/predictions.csv` of a commit, an experiment, the workspace or a file.
 
-The table is in git, so reading it needs no cache, no checkout and not DVC: DVC keeps an experiment as the
+The table is in git, so reading it needs no cache, no checkout and no DVC. DVC keeps an experiment as the
 commit ``refs/exps/<first two digits of its baseline>/<the other 38>/<name>``.
 """
 
@@ -25,10 +25,10 @@ _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38,62})/([^/]+)")
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """One row per test track, sorted by `track_ids`; genres are positions in the sorted `genres`."""
+    """One row per test track, sorted by `track_ids`. Genres are positions in the sorted `genres`."""
 
     name: str
-    """What the user called the revision, with the commit that it stands for."""
+    """The user's name of the revision, with its commit."""
     genres: tuple[str, ...]
     track_ids: np.ndarray
     """[shape=(num_tracks,), dtype=object]"""
@@ -39,7 +39,7 @@ class Predictions:
     probabilities: np.ndarray
     """[shape=(num_tracks, num_genres)], four decimals"""
     group: np.ndarray | None
-    """What must not cross a split [shape=(num_tracks,), dtype=object]; None where the table does not say."""
+    """Groups that must not cross a split [shape=(num_tracks,), dtype=object]. None if the table has none."""
 
     @property
     def correct(self) -> np.ndarray:
@@ -53,8 +53,8 @@ def read(revision: str) -> Predictions:
     Parameters
     ----------
     revision : str
-        ``workspace``, a path that ends in ``.csv``, whatever git takes for a commit, or the name of a DVC
-        experiment; looked for in this order.
+        ``workspace``, a path that ends in ``.csv``, any name of a commit in git, or the name of a DVC
+        experiment. They are tried in this order.
 
     Raises
     ------
@@ -77,13 +77,13 @@ def read(revision: str) -> Predictions:
 
 
 def content(commit: str, path: str) -> bytes | None:
-    """The bytes of a file of the project at ``commit``; None if it is not there."""
+    """The bytes of a file of the project at ``commit``, or None if it does not exist."""
     found = _git("cat-file", "blob", f"{commit}:./{path}")
     return None if found.returncode else found.stdout
 
 
 def experiments(name: str) -> dict[str, str]:
-    """The commits of the DVC experiments called ``name``, by their baselines; the newest comes first."""
+    """The commits of the DVC experiments called ``name``, by baseline, newest first."""
     listed = _git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     found = {}
     for line in listed.stdout.decode().splitlines():
@@ -95,15 +95,15 @@ def experiments(name: str) -> dict[str, str]:
 
 
 def queued() -> set[str]:
-    """Names of the experiments of the commit that is checked out which wait in DVC's queue."""
-    # DVC keeps the queue as a stash; a message is dvc-exp:<baseline>:<baseline of a branch>:<name>.
+    """Names of the experiments in DVC's queue that start from the current commit."""
+    # DVC keeps the queue as a stash. A message is dvc-exp:<baseline>:<baseline of a branch>:<name>.
     messages = _git("log", "--walk-reflogs", "--format=%gs", "refs/exps/celery/stash").stdout.decode()
     fields = [line.rpartition("dvc-exp:")[2].split(":") for line in messages.splitlines()]
     return {parts[-1] for parts in fields if parts[0] == head()}
 
 
 def check_place() -> None:
-    """Raise GenreproError below the repository's root, where nothing of a commit would be found."""
+    """Raise GenreproError below the repository's root, where files of a commit would not be found."""
     here = Path.cwd()
     if not Path("dvc.yaml").exists():
         for above in here.parents:
@@ -112,9 +112,9 @@ def check_place() -> None:
 
 
 def resolve(revision: str) -> str:
-    """The commit that git, or DVC among its experiments, knows as ``revision``.
+    """The commit of ``revision``, a name of git or of one of DVC's experiments.
 
-    An experiment's name may occur once for each baseline; as in DVC, the one that began at HEAD is meant.
+    Each baseline may have an experiment of the same name. As in DVC, the one that started from HEAD is used.
     """
     check_place()
     if not revision or _git("rev-parse", "--git-dir").returncode:
@@ -143,17 +143,17 @@ def resolve(revision: str) -> str:
 
 
 def head() -> str:
-    """The hash of the commit that is checked out, empty outside a repository and before the first commit."""
+    """The hash of the current commit. Empty outside a repository and before the first commit."""
     return _commit("HEAD")
 
 
 def parse(content: bytes, *, name: str) -> Predictions:
-    """Read the bytes of a predictions.csv, whatever the order of its rows and genres.
+    """Parse the bytes of a predictions.csv. Rows and genres may have any order.
 
     Raises
     ------
     GenreproError
-        If it is not such a table; the sentence says why.
+        If it is not such a table. The message says why.
     """
 
     def broken(what: str) -> GenreproError:

@@ -1,9 +1,9 @@
-"""Is B better than A over seeds? Runs of both, paired by seed: mean, spread, and two paired tests.
+"""Compare several runs of A and B, paired by seed: mean, spread, and two paired tests.
 
-Two runs differ by chance in training as well as by what was changed; several seeds show how much. Student's
-t-test takes the differences for normal; Wilcoxon's signed ranks (Biometrics Bulletin 1945) do not, but with
-fewer than six seeds they cannot fall below 5 %. Where every seed draws its own split, the test sets overlap
-and both tests are too sure (Nadeau and Bengio, Machine Learning 2003).
+Two runs differ by the change that is tested and by chance in training. Several seeds show how large the
+chance is. Student's t-test assumes normal differences. Wilcoxon's signed-rank test (Biometrics Bulletin 1945)
+does not, but with fewer than six seeds its p value cannot fall below 5 %. If every seed draws its own split,
+the test sets overlap and both p values are too small (Nadeau and Bengio, Machine Learning 2003).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from genrepro.evaluate.intervals import CONFIDENCE, Difference, difference
 
 @dataclass(frozen=True, kw_only=True)
 class SeedComparison:
-    """Runs of A and B over the same seeds, paired in their order."""
+    """Runs of A and B over the same seeds, paired by position."""
 
     names_a: tuple[str, ...]
     names_b: tuple[str, ...]
@@ -33,31 +33,31 @@ class SeedComparison:
     high: float
     """Bounds of Student's 95 % interval over seeds."""
     t_p_value: float | None
-    """Paired t-test; None where all differences are equal, for then it has no spread to go by."""
+    """Paired t-test. None if all differences are equal, because there is no spread."""
     wilcoxon_p_value: float
     test_sets: Literal["same", "drawn by seed", "different"]
-    """One for all; one for each seed, which A and B share; or not even that."""
+    """One test set for all seeds, one for each seed that A and B share, or different ones for A and B."""
     over_groups: Difference | None
-    """The same mean difference with an interval over groups of tracks, where there is one test set."""
+    """The same mean difference with an interval over groups of tracks, if there is one test set."""
     num_tracks: int | None
 
     @property
     def beyond_noise(self) -> bool:
-        """Is the t-test, or where it cannot judge Wilcoxon's, below 5 %?"""
+        """Whether the p value of the t-test, or of Wilcoxon's test if there is none, is below 5 %."""
         judged = self.wilcoxon_p_value if self.t_p_value is None else self.t_p_value
         return judged < SIGNIFICANCE
 
 
 def compare_seeds(a: Sequence[Predictions], b: Sequence[Predictions]) -> SeedComparison:
-    """Compare several runs of ``b`` with as many of ``a``, the i-th of each being of one seed.
+    """Compare several runs of ``b`` with as many of ``a``. The i-th runs of both have the same seed.
 
-    Where one test set serves all seeds, the uncertainty over tracks is given too; where every seed draws its
-    own, accuracies alone are compared.
+    If all seeds share one test set, the result also has the uncertainty over tracks. Otherwise only
+    accuracies are compared.
 
     Raises
     ------
     GenreproError
-        If the two lists are not of equal length, two or more, or are about different genres.
+        If the lists have different lengths or fewer than two runs, or if their genres differ.
     """
     from scipy.stats import t, ttest_rel, wilcoxon
 
@@ -73,7 +73,7 @@ def compare_seeds(a: Sequence[Predictions], b: Sequence[Predictions]) -> SeedCom
             )
     accuracy_a = np.array([run.correct.mean() for run in a])
     accuracy_b = np.array([run.correct.mean() for run in b])
-    # Equal shares of tracks must be equal numbers, or their ranks would be those of rounding errors.
+    # Rounded, so that rounding errors do not decide the ranks of equal differences.
     differences = np.round(accuracy_b - accuracy_a, 12)
     spread = len(set(differences)) > 1
     half = (

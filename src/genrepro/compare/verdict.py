@@ -1,7 +1,7 @@
-"""A comparison in words: one sentence first, then what it rests on; for a terminal or a pull request.
+"""Report a comparison in words, first in one sentence, then in detail, for a terminal or a pull request.
 
-Names of tracks, genres and revisions come from users, so in Markdown each is code: there it can neither break
-a table, nor become a link, nor call a person.
+Users choose the names of tracks, genres and revisions. In Markdown each name is therefore code, so that it
+cannot break a table, become a link, or mention a person.
 """
 
 import re
@@ -12,7 +12,7 @@ from genrepro.compare.pairs import SIGNIFICANCE, Comparison, Flip
 from genrepro.compare.seeds import SeedComparison
 from genrepro.evaluate.intervals import POWER, Difference
 
-_MAX_FLIPS = 10  # of each kind: what a reviewer reads; the rest is counted
+_MAX_FLIPS = 10  # listed of each kind, the others are counted
 _TEST_SETS = {
     "drawn by seed": "Every seed drew its own test set, shared by A and B: only accuracies are compared. "
     "Such test sets overlap, which makes the p values too small (Nadeau and Bengio 2003).",
@@ -31,22 +31,22 @@ class Table:
     names: frozenset[int] = frozenset({0})
     """Columns that hold names given by users."""
     folded: bool = False
-    """Shown on request, where the medium can."""
+    """Whether to show it on request only, in Markdown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What both media show."""
+    """The contents of a report, the same for terminal and Markdown."""
 
     verdict: str
     names: tuple[str, ...]
-    """Of A and B; empty where a table holds them."""
+    """Names of A and B. Empty if a table has them."""
     tables: list[Table]
     notes: list[str]
 
 
 def verdict(comparison: Comparison) -> str:
-    """The answer in one sentence, or two where the probabilities tell another story than the accuracy."""
+    """The answer in one sentence. A second one if only the probabilities changed."""
     change = comparison.accuracy
     if comparison.identical:
         return f"Nothing changed at all: the predictions are identical on all {comparison.num_tracks} tracks."
@@ -65,7 +65,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def seed_verdict(comparison: SeedComparison) -> str:
-    """The answer over seeds in one sentence, or two where the test tracks are what limits it."""
+    """The answer over seeds in one sentence. A second one if there are too few test tracks."""
     num_seeds = len(comparison.accuracy_a)
     t_p_value = comparison.t_p_value
     over_seeds = comparison.difference, comparison.low, comparison.high
@@ -90,7 +90,7 @@ def seed_verdict(comparison: SeedComparison) -> str:
 
 
 def report(comparison: Comparison) -> Report:
-    """What is shown of two runs."""
+    """The report on two runs."""
     a, b = comparison.a, comparison.b
     num_gained, num_lost = len(comparison.gained), len(comparison.lost)
     scores: list[tuple[str, ...]] = [
@@ -143,7 +143,7 @@ def report(comparison: Comparison) -> Report:
 
 
 def seed_report(comparison: SeedComparison) -> Report:
-    """What is shown of runs over seeds."""
+    """The report on runs over seeds."""
     num_seeds = len(comparison.accuracy_a)
     differences = comparison.accuracy_b - comparison.accuracy_a
     summary = [
@@ -195,7 +195,7 @@ def seed_report(comparison: SeedComparison) -> Report:
 
 
 def markdown(report: Report) -> str:
-    """A fragment for a pull request, ending with a line feed."""
+    """The report as Markdown for a pull request, ending with a line feed."""
     parts = [f"**{report.verdict}**"]
     if report.names:
         parts.append("A is {}, the baseline; B is {}.".format(*map(_code, report.names)))
@@ -214,7 +214,7 @@ def markdown(report: Report) -> str:
 
 
 def text(report: Report) -> str:
-    """For a terminal, ending with a line feed."""
+    """The report as text for a terminal, ending with a line feed."""
     parts = [report.verdict]
     if report.names:
         parts.append("A is {}, the baseline; B is {}.".format(*map(_printable, report.names)))
@@ -292,12 +292,12 @@ def _p(value: float) -> str:
 
 
 def _code(name: str) -> str:
-    """A name as code; one that could end the code, the cell or the line is spelt in entities."""
+    """A name as code. Characters that could end the code, the cell or the line become entities."""
     if re.fullmatch(r"[\w.\-+/()=]([\w.\-+/()= ]*[\w.\-+/()=])?", name):
         return f"`{name}`"
     return "<code>" + re.sub(r"[^\w .-]|_", lambda found: f"&#{ord(found[0])};", _printable(name)) + "</code>"
 
 
 def _printable(name: str) -> str:
-    """A name without line breaks and terminal codes."""
+    """A name with ? for line breaks and terminal codes."""
     return "".join(character if character.isprintable() else "?" for character in name)

@@ -1,11 +1,12 @@
-"""How sure is an accuracy, and the difference of two? Over tracks that are right or wrong together.
+"""Confidence intervals of an accuracy and of the difference of two, over groups of dependent tracks.
 
 Tracks of one artist share a voice and a studio, so a model gets them right or wrong together: 79 tracks of 16
-artists say less than 79 independent tracks. Here the unit is the *group*: what must not cross a split, an
-artist joined with duplicate clusters (`exact.identity.groups`). `benchmarks/intervals.py` measures how often
-each way covers the truth; docs/decisions/2026-11-26-intervals-over-artists.md says why these two were chosen.
+artists say less than 79 independent tracks. The unit is therefore the *group*, which must not cross a split:
+an artist joined with duplicate clusters (`exact.identity.groups`). `benchmarks/intervals.py` measures how
+often each method covers the truth. docs/decisions/2026-11-26-intervals-over-artists.md says why these two
+were chosen.
 
-With fewer than ten groups no way is right, so an interval there is wide rather than wrong.
+With fewer than ten groups no method is exact. Intervals are then too wide rather than too narrow.
 """
 
 import math
@@ -17,25 +18,25 @@ from genrepro.base.files import rounded
 from genrepro.exact.streams import generator
 
 CONFIDENCE = 0.95
-"""Of every interval whose confidence no parameter sets."""
+"""Confidence of every interval that has no parameter for it."""
 NUM_FLIPS = 10_000
-"""Of the test of a difference: p values to a hundredth of themselves at 5 %."""
+"""Sign flips in the test of a difference. At 5 % they give the p value to about 0.002."""
 POWER = 0.8
-"""With which `Difference.smallest` would have been seen."""
+"""Probability with which a difference of `Difference.smallest` would have been detected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A mean of paired differences over tracks, B minus A, with what groups leave open."""
+    """A mean of paired differences over tracks, B minus A, with its uncertainty over groups."""
 
     value: float
     low: float
     high: float
-    """Bounds of the interval; infinite where five groups or fewer cannot say."""
+    """Bounds of the interval. Infinite if there are too few groups (five or fewer)."""
     p_value: float
-    """Two-sided; at most 1 - confidence exactly where the interval leaves out 0."""
+    """Two-sided. It is at most 1 - confidence exactly if the interval excludes 0."""
     smallest: float | None
-    """The difference that would have been seen with a probability of `POWER`; None if nothing differs."""
+    """The difference that would have been detected with probability `POWER`. None if nothing differs."""
 
     @property
     def includes_zero(self) -> bool:
@@ -46,11 +47,11 @@ class Difference:
 def clustered(
     correct: np.ndarray, group: np.ndarray, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Wilson's interval at the number of independent tracks that the groups are worth.
+    """Wilson's interval with the effective number of independent tracks.
 
     The intra-class correlation of the hits (analysis of variance) gives Kish's design effect. Wilson's
-    interval then uses the effective number of tracks and Student's quantile for the number of groups. Where
-    all hits are equal, nothing shows how much groups matter, and a group counts as one track.
+    interval then uses the effective number of tracks and Student's quantile for the number of groups. If all
+    hits are equal, nothing shows how much groups matter, so a group counts as one track.
 
     Parameters
     ----------
@@ -84,14 +85,14 @@ def clustered(
 def difference(change: np.ndarray, group: np.ndarray, *, confidence: float = CONFIDENCE) -> Difference:
     """The mean of ``change`` over tracks, with an interval and a test over groups.
 
-    The test flips the signs of whole groups: if neither run is better, what a group gained it could as well
-    have lost. It is exact for any number of groups and of changes, where McNemar's test takes tracks for
-    independent. The interval holds the differences that this test would not reject, so both always agree.
+    The test flips the signs of whole groups: if neither run is better, a group could as well have lost what
+    it gained. It is exact for any number of groups and of changes, whereas McNemar's test assumes independent
+    tracks. The interval contains the differences that this test would not reject, so both always agree.
 
     Parameters
     ----------
     change : np.ndarray [shape=(num_tracks,)]
-        B minus A of each track: of hits -1, 0 or 1; of losses any number.
+        B minus A of each track: -1, 0 or 1 for hits, any number for losses.
     group : np.ndarray [shape=(num_tracks,)]
     confidence : float
 
@@ -109,7 +110,7 @@ def difference(change: np.ndarray, group: np.ndarray, *, confidence: float = CON
     level = 1 - confidence
 
     def bound(side: int) -> float:
-        """Where the test begins to reject, by bisection; infinite where it never does."""
+        """Where the test begins to reject, by bisection. Infinite if it never does."""
         if _flip_test(size, flips) > level:
             return side * math.inf
         step = 1.0
@@ -126,7 +127,7 @@ def difference(change: np.ndarray, group: np.ndarray, *, confidence: float = CON
     spread = math.sqrt(((moved - size * value) ** 2).sum()) / size.sum()
     reach = float(ndtri((1 + confidence) / 2) + ndtri(POWER))
     return Difference(
-        # Sums of thirds do not always cancel to nothing; a bound at zero must be zero.
+        # Sums of thirds may miss 0 by a rounding error, but a bound at zero must be zero.
         value=round(float(value), 12),
         low=round(low, 9),
         high=round(high, 9),
@@ -144,7 +145,7 @@ def sign_flip_test(change: np.ndarray, group: np.ndarray) -> float:
 def wilson(num_correct: int, num_tracks: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson's score interval of a share of independent tracks (E. B. Wilson, JASA 1927), rounded.
 
-    For published figures that name no artists; too narrow where groups matter.
+    For published figures, whose artists are unknown. It is too narrow where groups matter.
     """
     from scipy.special import ndtri  # the normal distribution's quantiles
 
@@ -176,7 +177,7 @@ def _wilson(share: float, number: float, quantile: float) -> tuple[float, float]
 
 
 def _correlation(size: np.ndarray, hits: np.ndarray) -> float:
-    """Intra-class correlation of hits, 0 .. 1, by analysis of variance; 1 where all hits are equal."""
+    """Intra-class correlation of hits, 0 .. 1, by analysis of variance. 1 if all hits are equal."""
     num_groups, num_tracks = len(size), size.sum()
     share = hits.sum() / num_tracks
     if share in (0, 1):
@@ -190,7 +191,7 @@ def _correlation(size: np.ndarray, hits: np.ndarray) -> float:
 
 
 def _flips(num_groups: int) -> np.ndarray:
-    """Signs of groups [shape=(num_flips, num_groups)]: all there are, or `NUM_FLIPS`, always the same."""
+    """Signs of groups [shape=(num_flips, num_groups)]: all combinations, or `NUM_FLIPS` fixed random ones."""
     if 2**num_groups <= NUM_FLIPS:
         return 1 - 2 * ((np.arange(2**num_groups)[:, None] >> np.arange(num_groups)) & 1)
     drawn = generator(0, "intervals.flips").integers(2, size=(NUM_FLIPS, num_groups), dtype=np.int8)
@@ -199,7 +200,7 @@ def _flips(num_groups: int) -> np.ndarray:
 
 
 def _flip_test(moved: np.ndarray, flips: np.ndarray) -> float:
-    """The share of sign flips whose sum is as far from 0 as that of ``moved``."""
+    """The share of sign flips whose sum is at least as far from 0 as that of ``moved``."""
     sums = np.abs(flips @ moved)
     return float((sums >= abs(moved.sum()) * (1 - 1e-9)).mean())
 

@@ -1,4 +1,4 @@
-"""Scores of voted predictions on the test tracks, with intervals and the number of tracks."""
+"""Score the voted predictions on the test tracks, with intervals and the number of tracks."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ def run(
 ) -> Scores:
     """Let a trained model's segments vote on the test side of ``split``, and score the votes.
 
-    ``group`` names by track_id what must not cross a split, as `identity.group_names` does.
+    ``group`` is each track's group by track_id, as `identity.group_names` gives it.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def score(
     label : np.ndarray [shape=(num_tracks,), dtype=int]
         True genre, as a position in ``genres``.
     group : np.ndarray [shape=(num_tracks,)]
-        What must not cross a split: tracks of one group are right or wrong together.
+        Groups must not cross a split: their tracks tend to be right or wrong together.
     genres : list of str
         Label order.
     segment_accuracy : float
@@ -111,9 +111,9 @@ def score(
     Returns
     -------
     Scores
-        Accuracy has an interval over groups (`intervals.clustered`). F1 is the mean over genres, the log
-        loss natural, the calibration error the expected one of Guo et al. (ICML 2017): top label, bins of
-        equal width.
+        Accuracy has an interval over groups (`intervals.clustered`). F1 is the mean over genres. The log loss
+        uses the natural logarithm. The calibration error is the expected calibration error of Guo et al.
+        (ICML 2017), of the top label, in bins of equal width.
     """
     predicted = probabilities.argmax(1)
     correct = predicted == label

@@ -1,7 +1,6 @@
-"""Named experiments: experiments.yaml run by DVC, recorded, and published as a page.
+"""Named experiments: run those of experiments.yaml by DVC, record them, and publish them as a page.
 
-In: experiments.yaml, DVC's experiments. Out: metrics/experiments/, docs/RESULTS.md, docs/figures/.
-Read `entries` (the file, checked), `launch` (as runs of DVC), `records` (what they gave), `page`
-(RESULTS.md), `figures`, `cells` (a sweep's cells as experiments), `commands` (`genrepro experiment` and
-`genrepro sweep`).
+In: experiments.yaml, DVC's experiments. Out: metrics/experiments/, docs/RESULTS.md, docs/figures/. Read
+`entries` (the checked file), `launch` (runs of DVC), `records` (results), `page` (RESULTS.md), `figures`,
+`cells` (a sweep's cells as experiments), `commands` (`genrepro experiment` and `genrepro sweep`).
 """

@@ -1,11 +1,9 @@
-"""A sweep's cells as experiments: the winner's command, and the grid as DVC's queue.
+"""Run a sweep's cells as experiments: the winner's command, and the grid as DVC's queue.
 
-What `dvc exp run` computes for a cell is what the sweep computed for it: the sweep is a shortcut and no other
-experiment.
+`dvc exp run` gives the same result for a cell as the sweep, which is only faster.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +23,21 @@ def best(by: str, revision: str | None = None) -> tuple[dict[str, Any], list[str
     Parameters
     ----------
     by : str
-        ``loss`` or ``accuracy``: of validation.
+        ``loss`` or ``accuracy`` of validation.
     revision : str, optional
-        A commit or experiment that holds a sweep; by default the workspace.
+        A commit or experiment with a sweep. The default is the workspace.
 
     Returns
     -------
     dict
         The winner's entry in metrics/sweep.json.
     list of str
-        `dvc exp run` with whatever of params.yaml differs between the workspace and the winner.
+        `dvc exp run` with the parameters that differ between the winner and the workspace's params.yaml.
 
     Raises
     ------
     GenreproError
-        If there is no sweep there.
+        If there is no sweep.
     """
     if by not in _SELECT:
         raise GenreproError(f"--by {by} is unknown; choose loss or accuracy.")
@@ -54,16 +52,16 @@ def best(by: str, revision: str | None = None) -> tuple[dict[str, Any], list[str
     ran = sections.parse(_content("params.yaml", revision), name=f"params.yaml of {where}")
     ran["seed"] = winner["seed"]
     ran["train"] |= {"lr": winner["lr"], "weight_decay": winner["weight_decay"], "select": _SELECT[by]}
-    here = sections.read(Path("params.yaml"))
     command = ["dvc", "exp", "run"]
-    for key, value in _flat(ran).items():
-        if key in ("train.lr", "train.weight_decay", "train.select") or value != _flat(here).get(key):
+    here = sections.flat(sections.read(Path("params.yaml")))
+    for key, value in sections.flat(ran).items():
+        if key in ("train.lr", "train.weight_decay", "train.select") or value != here.get(key):
             command += ["-S", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return winner, command
 
 
 def queue(config: Params, wanted: grid.Grid) -> list[str]:
-    """The command that puts every cell of a grid into DVC's queue, an experiment each."""
+    """The command that puts every cell of a grid into DVC's queue, each as an experiment."""
     cells = grid.cells(wanted, config)
     axes: dict[str, dict[float, None]] = {
         "train.lr": {cell.lr: None for cell in cells},
@@ -92,10 +90,3 @@ def _content(name: str, revision: str | None) -> bytes:
     if content is None:
         raise GenreproError(f"{revision} has no {name}: no sweep ran there.")
     return content
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found

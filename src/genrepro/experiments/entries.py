@@ -1,8 +1,8 @@
-"""experiments.yaml: what was published and what was left open, each as overrides of params.yaml with a name.
+"""Read experiments.yaml: published and own experiments, as named overrides of params.yaml.
 
-An experiment lists recipes and overrides; together with params.yaml they are its parameters, checked on load
-as a stage would check them. An entry that varies a key stands for as many experiments. A question lists pairs
-of experiments, whose difference is an answer.
+An experiment lists recipes and overrides. Applied to params.yaml they give its parameters, which are checked
+on load. An entry that varies a key stands for one experiment for each value. A question lists pairs of
+experiments, and the difference of a pair is an answer.
 """
 
 import copy
@@ -23,20 +23,20 @@ from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid
 
 PATH = Path("experiments.yaml")
-# It becomes a part of a git reference and a file's name.
+# A name becomes part of a git reference and of a file name.
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _WEIGHTS = {"imagenet": "ImageNet's weights", "audioset": "AudioSet's weights"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A figure as it was printed."""
+    """A published accuracy."""
 
     accuracy: float
     num_correct: int | None = None
-    """Test tracks that were right."""
+    """Number of test tracks that were predicted right."""
     num_tracks: int | None = None
-    """Test tracks; None: nobody says how many."""
+    """Number of test tracks. None if it is not published."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
@@ -57,39 +57,39 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """An entry of experiments.yaml as it is written there."""
+    """An entry of experiments.yaml, as it is written."""
 
     group: str
-    """Part of docs/RESULTS.md."""
+    """The part of docs/RESULTS.md that shows it."""
     title: str
     """What is measured."""
     source: str
     """Who published it, or who asks."""
     recipes: tuple[str, ...]
-    """Taken in their order."""
+    """Names of recipes. Later ones replace keys of earlier ones."""
     seeds: tuple[int, ...]
-    """A run each."""
+    """One run for each seed."""
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Dotted keys of params.yaml; they go before those of the recipes."""
+    """Dotted keys of params.yaml. They replace those of the recipes."""
     vary: dict[str, Any] = dataclasses.field(default_factory=dict)
     """One key and the list of its values."""
     sweep: dict[str, Any] | None = None
-    """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml: each run is a whole sweep."""
+    """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml. Each run is then a whole sweep."""
     published: Published | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What somebody asks, and which experiments answer it."""
+    """A question, and the experiments that answer it."""
 
     asks: str
     pairs: tuple[tuple[str, ...], ...]
-    """Names of two experiments each: what the second gives less what the first gives is an answer."""
+    """Pairs of names of experiments. The second accuracy minus the first is an answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """All of experiments.yaml."""
+    """The whole of experiments.yaml."""
 
     recipes: dict[str, Any]
     experiments: dict[str, Any]
@@ -98,7 +98,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Experiment:
-    """A named experiment with all that it asks for."""
+    """A named experiment with its parameters."""
 
     name: str
     group: str
@@ -109,17 +109,17 @@ class Experiment:
     """Of recipes, entry and variation together."""
     published: Published | None
     params: Params
-    """With the overrides, and the seed of params.yaml."""
+    """Parameters with the overrides, and the seed of params.yaml."""
     sweep: Grid | None = None
-    """Where a run is a sweep; its cells have the run's seed."""
+    """The grid, if a run is a sweep. Its cells have the run's seed."""
 
     def run_name(self, seed: int) -> str:
-        """What DVC calls the run of one seed."""
+        """The name in DVC of the run with this seed."""
         return f"{self.name}-s{seed}"
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What must be brought from outside: data sets and weights."""
+        """Data sets and weights that the project does not have by itself."""
         found = [] if self.params.dataset == "synthetic" else [self.params.dataset]
         weights = self.params.architecture().get("weights", "none")
         found += [] if weights == "none" else [_WEIGHTS.get(weights, weights)]
@@ -132,8 +132,8 @@ def load(path: Path = PATH, params_path: Path = Path("params.yaml")) -> dict[str
     Raises
     ------
     GenreproError
-        At the first thing that is wrong: an unknown key or recipe, an override that params.yaml does not
-        know, a value that the stages would refuse.
+        At the first fault: an unknown key or recipe, an override without a parameter in params.yaml, or a
+        value that the stages would refuse.
     """
     values = sections.read(params_path)
     build(Params, values, name=str(params_path), prefix="")
@@ -151,7 +151,7 @@ def load(path: Path = PATH, params_path: Path = Path("params.yaml")) -> dict[str
 
 
 def questions(known: Mapping[str, Experiment], path: Path = PATH) -> tuple[Question, ...]:
-    """What the file asks, in its order; GenreproError if a pair is none, or names what ``known`` lacks."""
+    """The file's questions, in order. GenreproError if a pair does not name two experiments of ``known``."""
     found: File = build(File, sections.read(path), name=str(path), prefix="")
     for question in found.questions:
         for pair in question.pairs:
@@ -161,7 +161,7 @@ def questions(known: Mapping[str, Experiment], path: Path = PATH) -> tuple[Quest
 
 
 def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[Experiment]:
-    """Those that names or patterns (``images-*``) mean, each once; GenreproError if one means none."""
+    """Experiments by names or patterns (``images-*``), each once. GenreproError if one matches nothing."""
     found: dict[str, Experiment] = {}
     for name in names:
         matching = [known for known in experiments if fnmatchcase(known, name)]
@@ -176,7 +176,7 @@ def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[
 
 
 def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """params.yaml's plain values with dotted keys replaced; GenreproError if it has no such key."""
+    """params.yaml's plain values with dotted keys replaced. GenreproError if a key does not exist."""
     changed = copy.deepcopy(dict(values))
     for dotted, value in overrides.items():
         *above, key = dotted.split(".")
@@ -190,10 +190,10 @@ def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
 
 
 def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
-    """What decides the result but the seed, as dotted keys: data, split, the selected model, training.
+    """The parameters that decide the result, except the seed, as dotted keys.
 
-    Left out are other models' sections, where the data lies, how many pictures are drawn, and of a sweep what
-    its grid decides.
+    They do not include the sections of other models, the data's place, and the number of pictures. In a
+    sweep, the grid's values take the place of its parameters.
     """
     used = ["mel", "segments", "audit", "split", "train", "evaluate", config.model]
     used += ["head"] if "head" in config.architecture() else []
@@ -271,6 +271,6 @@ def _grid(values: Mapping[str, Any], config: Params) -> Grid:
     found = grid.parse({"sweep": {"seed": [config.seed], "report": "none", **values}}, name="the entry")
     grid.cells(found, config, name="the entry")
     for key in ("lr", "weight_decay"):
-        if not isinstance(getattr(found, key), grid.Range):  # DVC puts no list in a mapping's place
+        if not isinstance(getattr(found, key), grid.Range):  # DVC cannot override a mapping with a list
             raise GenreproError(f"sweep.{key} must be first, last and step.")
     return found

@@ -1,7 +1,7 @@
-"""docs/figures/: the pictures beside docs/RESULTS.md, from what is recorded and what DVC has in this clone.
+"""Draw docs/figures/, the pictures of docs/RESULTS.md.
 
-A family is experiments that differ in `split.train_share` alone. Its figure needs records, which are in git;
-learning curves need the runs themselves, which DVC keeps as commits of one clone.
+A family is a set of experiments that differ in `split.train_share` only. Its figure needs records, which are
+in git. Learning curves need the runs, which DVC keeps as commits of one clone.
 """
 
 import io
@@ -21,20 +21,20 @@ from genrepro.figures.plotting import save
 from genrepro.figures.seeds import Point
 
 _SHARE = "split.train_share"
-_LEAST = 3  # shares: two make a line and no curve
+_LEAST = 3  # shares, since two points are not a curve
 _CURVES = "metrics/curves.csv"
 
 
 def write(
     known: Mapping[str, Experiment], recorded: Mapping[str, Record], *, folder: Path
 ) -> tuple[list[Path], str]:
-    """Draw ``samples-<dataset>-<strategy>.png`` and ``curves-<experiment>.png``, as many as can be.
+    """Draw every ``samples-<dataset>-<strategy>.png`` and ``curves-<experiment>.png`` that has data.
 
     Returns
     -------
     written : list of Path
     missing : str
-        A sentence on what could not be drawn, empty if nothing.
+        A sentence on what could not be drawn. Empty if all was drawn.
     """
     written, short = _samples(known, recorded, folder)
     drawn, without, refused = _learning_curves(known, folder)
@@ -49,7 +49,7 @@ def write(
 
 
 def families(known: Mapping[str, Experiment]) -> dict[str, list[Experiment]]:
-    """Experiments on shares of one training set, with that on all of it if there is one; by common name."""
+    """Experiments on shares of one training set, and on all of it, by the common part of their names."""
     found: dict[str, list[Experiment]] = defaultdict(list)
     whole: dict[str, list[Experiment]] = {}
     for experiment in known.values():
@@ -67,11 +67,11 @@ def families(known: Mapping[str, Experiment]) -> dict[str, list[Experiment]]:
 def _samples(
     known: Mapping[str, Experiment], recorded: Mapping[str, Record], folder: Path
 ) -> tuple[list[Path], list[str]]:
-    """A figure for each data set and split, a line a family; the families that have too few shares."""
+    """Draw a figure for each data set and split. Returns its path, and families with too few shares."""
     lines: dict[tuple[str, str], dict[str, list[Point]]] = defaultdict(dict)
     leaky, short = set(), []
     for name, members in families(known).items():
-        runs = [found for member in members if (found := _runs(member, recorded.get(member.name)))]
+        runs = [found for member in members if (found := records.fresh(member, recorded.get(member.name)))]
         params = members[0].params
         place: tuple[str, str] = (params.dataset, params.split.strategy)
         if len(runs) < _LEAST:
@@ -88,7 +88,7 @@ def _samples(
 
 
 def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[list[Path], int, int]:
-    """A figure for each experiment of which DVC has a run; how many have none; how many runs are unfit."""
+    """Draw each experiment that has runs. Returns paths, how many have none, and how many runs are unfit."""
     written, without, refused = [], 0, 0
     for experiment in known.values():
         commits = dict(records.commits(experiment))
@@ -107,13 +107,6 @@ def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[lis
     return written, without, refused
 
 
-def _runs(experiment: Experiment, record: Record | None) -> list[Run]:
-    """The recorded runs of an experiment that count: none if they had other parameters."""
-    if record is None or records.changes(record.params, experiment):
-        return []
-    return [run for run in record.runs if run.seed in experiment.seeds]
-
-
 def _point(runs: Sequence[Run]) -> Point:
     return Point(
         num_train=tuple(run.num_train for run in runs),
@@ -123,7 +116,7 @@ def _point(runs: Sequence[Run]) -> Point:
 
 
 def _curves(commit: str, experiment: Experiment, seed: int) -> pd.DataFrame:
-    """The curves of a run of DVC's; GenreproError if it is not this experiment's, or has none."""
+    """The curves of one of DVC's runs. GenreproError if it is not this experiment's, or has none."""
     records.check(commit, experiment, seed)
     try:
         table = pd.read_csv(io.BytesIO(revisions.content(commit, _CURVES) or b""), dtype="float64")

@@ -1,7 +1,7 @@
-"""Named experiments as runs of `dvc exp run`, one a seed, each in a clone of its own.
+"""Run named experiments with `dvc exp run`, one run for each seed, each in its own clone.
 
-In the workspace one run would leave its parameters behind for the next. So what is not queued runs with
-``--temp``, and a params.yaml that differs from the last commit, of which every run would inherit, is refused.
+A run in the workspace would leave its parameters there for the next one. So runs are queued, or use
+``--temp``. Every run would inherit changes of params.yaml since the last commit, so these are refused.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
 from genrepro.experiments import entries, records
 from genrepro.experiments.entries import Experiment
-from genrepro.experiments.records import Record, changes
+from genrepro.experiments.records import Record
 from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid
 
@@ -36,7 +36,7 @@ def commands(
     data: Path | None = None,
     again: bool = False,
 ) -> Iterator[tuple[str, list[str]]]:
-    """Name and arguments of every run, `dvc` first.
+    """The name and the arguments of every run, `dvc` first.
 
     Parameters
     ----------
@@ -44,18 +44,18 @@ def commands(
     queue : bool
         Put into DVC's queue instead of run at once.
     seeds : sequence of int
-        Only these of each experiment's; empty: all.
+        Only these seeds. All of them if empty.
     extra : sequence of str
-        Further ``key=value``, as ``-S`` takes them; they go before an experiment's own.
+        Further ``key=value``, as for ``-S``. They replace an experiment's own.
     data : Path, optional
-        Folder in which data sets lie under their names: one that is there is the run's ``source``.
+        Folder with data sets under their names. The experiment's data set there becomes its ``source``.
     again : bool
         Run every stage, and replace a run of that name.
 
     Raises
     ------
     GenreproError
-        If data is needed that nobody has named, or if ``extra`` is not of parameters.
+        If a data set is needed and not given, or if ``extra`` does not set parameters.
     """
     given = _extra(extra)
     for experiment in chosen:
@@ -76,16 +76,16 @@ def commands(
 
 
 def run(command: Sequence[str]) -> bool:
-    """Run one of `commands` with this environment's DVC, which prints; whether it succeeded."""
+    """Run one of `commands` with this environment's DVC. Returns whether it succeeded."""
     python = Path(sys.executable)
-    # A stage's command is `python -m ...`, which must be this one where the environment is not activated.
+    # Stages run `python -m ...`, which must be this Python even if its environment is not activated.
     path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run([python, "-m", *command], env=os.environ | {"PATH": path}, check=False)
     return done.returncode == 0
 
 
 def check_workspace() -> None:
-    """Raise GenreproError where params.yaml is not what the last commit says."""
+    """Raise GenreproError if params.yaml has changed since the last commit."""
     committed = revisions.content("HEAD", "params.yaml") if revisions.head() else None
     if committed is None:
         raise GenreproError("params.yaml is in no commit here: run from the root of the git repository.")
@@ -97,21 +97,18 @@ def check_workspace() -> None:
 
 
 def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[str, str]:
-    """The runs that need no other: their names, and where each is, in words.
+    """The runs that exist already: their names, and where each one is, in words.
 
     Parameters
     ----------
     chosen : iterable of Experiment
     found : mapping
-        Records of `records.read`; those of other parameters than an experiment's do not count.
+        Records of `records.read`. Those with other parameters than an experiment's do not count.
     """
     head, queued = revisions.head(), revisions.queued()
     there = {}
     for experiment in chosen:
-        record = found.get(experiment.name)
-        recorded = (
-            {run.seed for run in record.runs} if record and not changes(record.params, experiment) else ()
-        )
+        recorded = {run.seed for run in records.fresh(experiment, found.get(experiment.name))}
         for seed in experiment.seeds:
             name = experiment.run_name(seed)
             if seed in recorded:
@@ -150,7 +147,7 @@ def _extra(extra: Sequence[str]) -> dict[str, str]:
 
 
 def _source(experiment: Experiment, given: Mapping[str, str], data: Path | None) -> str | None:
-    """Where the data lies: a folder's entry of that name, or None for what -S or the data set itself says."""
+    """Path of the data set in the folder ``data``, or None if -S or the data set itself gives it."""
     dataset = experiment.params.dataset
     if dataset == "synthetic" or "source" in given:
         return None
@@ -169,9 +166,9 @@ def _source(experiment: Experiment, given: Mapping[str, str], data: Path | None)
 
 
 def _readable(key: str, value: str) -> str:
-    """A value of ``-S``, quoted where Hydra refuses it (``~/music``) or takes it for a choice (commas).
+    """A value of ``-S``, quoted if Hydra would refuse it (``~/music``) or read a choice (commas).
 
-    A named run has one value a key, so that a choice is not meant.
+    A named run has one value for each key, so a comma never means a choice.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -184,7 +181,7 @@ def _readable(key: str, value: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as DVC's `-S` reads it back (Hydra's grammar, in which a comma would be a choice)."""
+    """A value as text for DVC's `-S` (Hydra's grammar, in which an unquoted comma is a choice)."""
     if not isinstance(value, str):
         return json.dumps(value)
     # Between quotes only a quote is escaped, and backslashes before one.

@@ -1,9 +1,9 @@
-"""docs/RESULTS.md, published beside measured: out of docs/RESULTS.template.md, experiments.yaml and metrics/.
+"""Write docs/RESULTS.md, published beside measured, from its template, experiments.yaml and metrics/.
 
-The template holds the prose and, on lines of their own, marks for what is filled in here: ``default``, the
-run that is committed; ``questions``, a pair of experiments a row; ``experiments: GROUP``, an experiment a
-row; ``runs: GROUP``, a seed a row; ``sweeps: GROUP``, a whole grid a row; each within ``<!-- -->``. What has
-not been measured says what it needs. Equal inputs give equal bytes.
+docs/RESULTS.template.md has the prose and marks on lines of their own, each within ``<!-- -->``. A mark
+becomes a table: ``default``, the committed run. ``questions``, a row for each pair of experiments.
+``experiments: GROUP``, a row for each experiment. ``runs: GROUP``, a row for each seed. ``sweeps: GROUP``, a
+row for each grid. A row that is not measured yet says what it needs. Equal inputs give equal bytes.
 """
 
 import re
@@ -17,7 +17,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import read_json, replacing
 from genrepro.evaluate.intervals import newcombe, wilson_of_share
 from genrepro.experiments.entries import Experiment, Published, Question
-from genrepro.experiments.records import Record, Run, changes
+from genrepro.experiments.records import Record, Run, changes, fresh
 
 TEMPLATE = Path("docs", "RESULTS.template.md")
 TARGET = Path("docs", "RESULTS.md")
@@ -31,7 +31,7 @@ _UNKNOWN = "-"
 def write(
     known: Mapping[str, Experiment], questions: Sequence[Question], records: Mapping[str, Record]
 ) -> None:
-    """Write docs/RESULTS.md; see `render`."""
+    """Write docs/RESULTS.md, see `render`."""
     if not TEMPLATE.is_file():
         raise GenreproError(f"{TEMPLATE} is missing: run from the repository root.")
     text = render(TEMPLATE.read_text("utf-8"), known, questions, records)
@@ -87,7 +87,7 @@ def render(
 
 
 def experiments_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> list[str]:
-    """An experiment a row: published, if any of them is, beside measured."""
+    """A row for each experiment: the published accuracy, if any has one, beside the measured one."""
     header, rows = ["experiment", "what", "source"], [[f"`{of.name}`", of.title, of.source] for of in chosen]
     if any(experiment.published for experiment in chosen):
         header += ["published", "95 % interval", "n"]
@@ -100,10 +100,10 @@ def experiments_table(chosen: Sequence[Experiment], records: Mapping[str, Record
 
 
 def runs_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> list[str]:
-    """Every recorded run of them, a seed a row; a sentence where there is none."""
+    """A row for each recorded run, or a sentence if there is none."""
     rows = []
     for experiment in chosen:
-        for run in _fresh(experiment, records.get(experiment.name)):
+        for run in fresh(experiment, records.get(experiment.name)):
             rows.append(
                 [
                     f"`{experiment.run_name(run.seed)}`",
@@ -123,13 +123,13 @@ def runs_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> l
 
 
 def sweeps_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> list[str]:
-    """A sweep a row: the published winner beside ours, and the cost of choosing it from so many."""
+    """A row for each sweep: the published winner beside ours, and its selection optimism."""
     header = ["sweep", "what", "published", "95 % interval", "n", "seed", "winner", "validation", "test"]
     header += ["95 % interval", "n", "selection optimism", "split", "leaky"]
     rows = []
     for of in chosen:
         first = [f"`{of.name}`", of.title, *_published(of.published)]
-        runs = _fresh(of, records.get(of.name))
+        runs = fresh(of, records.get(of.name))
         if not runs:
             said, *_ = _measured(of, records.get(of.name))
             rows.append([*first, _UNKNOWN, said, *[_UNKNOWN] * 5, f"`{of.params.split.strategy}`", _UNKNOWN])
@@ -175,13 +175,13 @@ def default_table() -> list[str]:
 def questions_table(
     questions: Sequence[Question], known: Mapping[str, Experiment], records: Mapping[str, Record]
 ) -> list[str]:
-    """A pair of experiments a row: what the second gives less what the first gives, over seeds of both."""
+    """A row for each pair of experiments: second minus first accuracy, over the seeds of both."""
     header = ["question", "A", "B", "accuracy of A", "of B", "B - A", "95 % interval"]
     header += ["seed by seed", "n", "trained on", "leaky"]
     rows: list[list[str]] = []
     for question in questions:
         for names in question.pairs:
-            first, second = (_fresh(known[name], records.get(name)) for name in names)
+            first, second = (fresh(known[name], records.get(name)) for name in names)
             seeds = {run.seed for run in first} & {run.seed for run in second}
             rows.append(
                 [
@@ -194,7 +194,7 @@ def questions_table(
 
 
 def published_text(published: Published | None) -> str:
-    """A published figure in one phrase: ``0.6263 [0.528, 0.715] of 99``."""
+    """A published accuracy in one phrase: ``0.6263 [0.528, 0.715] of 99``."""
     if published is None:
         return "an open question"
     accuracy, interval, num_tracks = _published(published)
@@ -214,9 +214,9 @@ def _published(published: Published | None) -> list[str]:
 def _measured(experiment: Experiment, record: Record | None) -> list[str]:
     """Accuracy or why there is none, spread, interval, n, split, leak flag."""
     split = f"`{experiment.params.split.strategy}`"
-    runs = [run for run in record.runs if run.seed in experiment.seeds] if record else []
-    different = changes(record.params, experiment) if record else []
-    if not runs or different:
+    runs = fresh(experiment, record)
+    if not runs:
+        different = changes(record.params, experiment) if record else []
         needs = f": needs {', '.join(experiment.needs)}" if experiment.needs else ""
         stale = f"; measured with {'; '.join(different)}" if different else ""
         return [f"not run{needs}{stale}", *[_UNKNOWN] * 3, split, _UNKNOWN]
@@ -241,7 +241,7 @@ def _measured(experiment: Experiment, record: Record | None) -> list[str]:
 
 
 def _difference(first: Sequence[Run], second: Sequence[Run]) -> list[str]:
-    """Of runs of the same seeds: both means, B - A with interval and spread; sizes and leak flags of both."""
+    """Both means, B - A with interval and spread, sizes and leak flags, of runs with the same seeds."""
     if not first:
         return [_UNKNOWN, _UNKNOWN, "not run", *[_UNKNOWN] * 5]
     both = (first, second)
@@ -265,13 +265,6 @@ def _flags(runs: Sequence[Run]) -> str:
 
 def _mean(runs: Sequence[Run]) -> float:
     return statistics.fmean(run.accuracy for run in runs)
-
-
-def _fresh(experiment: Experiment, record: Record | None) -> list[Run]:
-    """The recorded runs of its seeds; none if they ran with other parameters."""
-    if record is None or changes(record.params, experiment):
-        return []
-    return [run for run in record.runs if run.seed in experiment.seeds]
 
 
 def _sizes(run: Run) -> str:

@@ -1,8 +1,8 @@
-"""What named experiments gave: one small JSON file each below metrics/experiments/, in git.
+"""Record the results of named experiments: one small JSON file each in metrics/experiments/, in git.
 
-DVC keeps an experiment as a commit of this clone alone. `collect` reads its figures there, and takes them
-only if it ran with the parameters that experiments.yaml asks for; the record keeps those parameters, so that
-a figure is never shown for an entry, or for defaults in params.yaml, that have changed since.
+DVC keeps an experiment as a commit of this clone only. `collect` reads the results there, if the experiment
+ran with the parameters that experiments.yaml asks for. The record keeps these parameters, so that a result is
+never shown for an entry, or for defaults in params.yaml, that have changed since.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ _HASHES = ("split_sha256", "features_sha256")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Winner:
-    """The cell of a sweep that validation chose, by what the experiment's ``train.select`` names."""
+    """The cell of a sweep that validation chose, by the quantity in the experiment's ``train.select``."""
 
     lr: float
     weight_decay: float
@@ -40,14 +40,14 @@ class Winner:
     selection_optimism: float
     """Validation minus test accuracy."""
     num_cells: int
-    """It was chosen from."""
+    """Number of cells that it was chosen from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One seed's figures: of metrics/test.json, train.json and split.json, and the hashes of the data.
+    """The results of one seed, from metrics/test.json, train.json and split.json, and the data's hashes.
 
-    Of a sweep those of its winner, out of metrics/sweep.json.
+    The results of a sweep are those of its winner, from metrics/sweep.json.
     """
 
     seed: int
@@ -55,7 +55,7 @@ class Run:
     accuracy_low: float
     accuracy_high: float
     segment_accuracy: float | None
-    """None of a sweep."""
+    """None for a sweep."""
     num_tracks: int
     leaky: int
     best_epoch: int
@@ -65,7 +65,7 @@ class Run:
     split_sha256: str
     features_sha256: str
     winner: Winner | None = None
-    """Of a sweep."""
+    """For a sweep only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,18 +73,18 @@ class Record:
     """One experiment's runs."""
 
     params: dict[str, Any]
-    """What they ran with, as `entries.recipe` gives it."""
+    """The parameters of the runs, as from `entries.recipe`."""
     runs: tuple[Run, ...]
-    """By seed."""
+    """Sorted by seed."""
 
 
 def path(name: str) -> Path:
-    """Where the record of an experiment lies."""
+    """The path of an experiment's record."""
     return FOLDER / f"{name}.json"
 
 
 def read(known: Mapping[str, Experiment]) -> dict[str, Record]:
-    """All records by the names of their experiments; GenreproError if one is broken or of no experiment."""
+    """All records by experiment. GenreproError if one is broken or has no experiment."""
     found = {}
     for file in sorted(FOLDER.glob("*.json")):
         if file.stem not in known:
@@ -96,9 +96,9 @@ def read(known: Mapping[str, Experiment]) -> dict[str, Record]:
 
 
 def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
-    """In which parameters runs differ from what the experiment now asks for: ``train.lr = 0.1, now 0.2``.
+    """The parameters that have changed since an experiment's runs: ``train.lr = 0.1, now 0.2``.
 
-    Only parameters known to both count: one that came later had no other value when they ran.
+    Only parameters that both have are compared. A parameter that is newer than the runs had no other value.
     """
     wanted = entries.recipe(experiment.params, experiment.sweep)
     return [
@@ -108,16 +108,23 @@ def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
     ]
 
 
-def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
-    """Bring the records of experiments up to date with what DVC has of them in this clone.
+def fresh(experiment: Experiment, record: Record | None) -> list[Run]:
+    """The recorded runs of an experiment's seeds. None of them if they had other parameters."""
+    if record is None or changes(record.params, experiment):
+        return []
+    return [run for run in record.runs if run.seed in experiment.seeds]
 
-    Seeds of which DVC has nothing keep their figures, unless these were measured with other parameters than
-    the new ones.
+
+def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
+    """Update the records of experiments with the runs that DVC has in this clone.
+
+    Seeds without a run in DVC keep their recorded results, unless these have other parameters than the new
+    ones.
 
     Returns
     -------
     taken : list of str
-        Names of the runs that were recorded or found recorded.
+        Names of the runs that are recorded now.
     refused : list of str
         A sentence for each run that was not.
     """
@@ -134,8 +141,7 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
         if found:
             target = path(experiment.name)
             old = _read(target) if target.exists() else None
-            if old and not changes(old.params, experiment):
-                found = {run.seed: run for run in old.runs if run.seed in experiment.seeds} | found
+            found = {run.seed: run for run in fresh(experiment, old)} | found
             runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
             recipe = entries.recipe(experiment.params, experiment.sweep)
             write_json(target, {"params": recipe, "runs": runs})
@@ -143,9 +149,9 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
 
 
 def commits(experiment: Experiment) -> Iterator[tuple[int, str]]:
-    """Seed and commit of each of its runs that DVC has in this clone.
+    """Seed and commit of each run of an experiment that DVC has in this clone.
 
-    Of runs with one name, that of the commit that is checked out counts, or else the newest.
+    Of several runs with one name, the one of the current commit counts, else the newest.
     """
     for seed in experiment.seeds:
         found = revisions.experiments(experiment.run_name(seed))
@@ -154,12 +160,12 @@ def commits(experiment: Experiment) -> Iterator[tuple[int, str]]:
 
 
 def check(commit: str, experiment: Experiment, seed: int) -> Params:
-    """What DVC's commit ran with.
+    """The parameters of DVC's commit, if it is a run of this experiment and seed.
 
     Raises
     ------
     GenreproError
-        The rest of a sentence, if that is no run of this experiment and seed.
+        The rest of a sentence, if it is not.
     """
     content = revisions.content(commit, "params.yaml")
     if content is None:
@@ -188,7 +194,7 @@ def _read(file: Path) -> Record:
 
 
 def _run(commit: str, experiment: Experiment, seed: int) -> Run:
-    """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
+    """The results in DVC's commit. GenreproError as from `check`."""
     ran = check(commit, experiment, seed)
     split = _json(commit, "metrics/split.json")
     values = {

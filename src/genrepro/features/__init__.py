@@ -1,4 +1,4 @@
-"""Stage features: from mel.parquet to what the trainable part of a model reads.
+"""Stage features: from mel.parquet to the input of the trainable part of a model.
 
 In: spectrograms, the split, the section ``segments``. Out: a features folder, as `models.shared.inputs`
 reads it: log-mel or MFCC frames (`packing`), or a frozen body's embeddings of every segment (`embeddings`).

@@ -1,10 +1,10 @@
-"""Embeddings of a frozen body: made once by the features stage, read by training, evaluation and sweeps.
+"""Embed all segments with a frozen body, once, for training, evaluation and sweeps.
 
-A frozen body gives the same numbers for a segment in every epoch of every experiment: running it again is
-most of what published sweeps paid for. So every segment that will ever be asked for is embedded here: the
-grid of training segments (``segments.num_grid_segments`` of ``segments.duration``) and those that vote, on
-all sides of the split. What is not fixed cannot be embedded beforehand: with a frozen body a random segment
-is a random one of the grid's, SpecAugment, stretch and shift do nothing, and mixup mixes embeddings.
+A frozen body gives the same numbers for a segment in every epoch of every experiment, and running it again
+was most of the cost of published sweeps. So this embeds every segment that will be needed, on all sides of
+the split: the grid of training segments (``segments.num_grid_segments`` of ``segments.duration``) and the
+segments that vote. This changes the augmentation of a frozen body: a random segment is one of the grid,
+SpecAugment, stretch and shift do nothing, and mixup mixes embeddings.
 """
 
 from dataclasses import replace
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from genrepro.models.shared.body import BodyAndHead
 
 ROLES = ("grid", "vote")
-BATCH_SIZE = 16  # segments; larger ones gain nothing on a CPU, and fit no better into its caches
+BATCH_SIZE = 16  # segments, larger batches are not faster on a CPU
 
 
 def embed(packed: Features, split: pd.DataFrame, model: "BodyAndHead", *, compute: "Compute") -> Features:
-    """Embeddings of all fixed segments, in place of their spectrograms.
+    """Replace the spectrograms by the embeddings of all fixed segments.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def embed(packed: Features, split: pd.DataFrame, model: "BodyAndHead", *, comput
     split : DataFrame
         split.csv.
     model : BodyAndHead
-        Its body is frozen and has its final weights.
+        A model with a frozen body that has its final weights.
     compute : devices.Compute
 
     Returns
     -------
     Features
-        Equal segments are embedded once. The description gains ``body``: ``embedding_size``,
+        Equal segments are embedded once. The description also has ``body``: ``embedding_size``,
         ``num_parameters`` and the ``sha256`` of its weights.
     """
     tables = [_table(packed, split, role) for role in ROLES]
@@ -70,7 +70,7 @@ def embed(packed: Features, split: pd.DataFrame, model: "BodyAndHead", *, comput
 
 
 def run(frames: np.ndarray, distinct: Spans, model: "BodyAndHead", *, compute: "Compute") -> np.ndarray:
-    """The body on every span as it is [shape=(num_spans, embedding_size), dtype=float32]."""
+    """The embedding of every span [shape=(num_spans, embedding_size), dtype=float32]."""
     import torch
 
     from genrepro.exact import dense
@@ -102,7 +102,7 @@ def _table(packed: Features, split: pd.DataFrame, role: str) -> pd.DataFrame:
         whole = spans(packed.index, split, side=side, genres=packed.genres)
         chosen = split[split["split"] == side]
         piece = chosen["segment"].to_numpy() if "segment" in split else np.full(len(chosen), None)
-        # Spans stand in the order of split.csv: each one's number leads back to its row there.
+        # Spans are in the order of split.csv, so a span's number finds its row there.
         numbered = cut(replace(whole, label=np.arange(len(whole.label))), packed.description, role=role)
         parts.append(
             pd.DataFrame(

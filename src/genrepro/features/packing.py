@@ -1,4 +1,4 @@
-"""From mel.parquet to what a model reads: log-mel or MFCC frames at its resolution, normalised, packed."""
+"""Turn mel.parquet into the model's input: log-mel or MFCC frames at its resolution, normalised, packed."""
 
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,23 @@ from genrepro.models.shared.segments import Spans, spans
 
 
 def pack(mel_path: Path, *, genre: pd.Series, split: pd.DataFrame, params: Segments) -> Features:
-    """Spectrograms at the model's resolution, normalised.
+    """Pack the spectrograms at the model's resolution, normalised.
 
     Parameters
     ----------
     mel_path : Path
-        mel.parquet; excluded tracks and tracks without frames are left out.
+        mel.parquet. Excluded tracks and tracks without frames are left out.
     genre : Series
         Genre by track_id.
     split : DataFrame
-        split.csv; normalised with the mean and deviation of its *training* frames only.
+        split.csv. Only its *training* frames give the mean and deviation for normalising.
     params : Segments
         Representation and resolution.
 
     Returns
     -------
     Features
-        Without the hash that `save` adds.
+        Without the hash, which `inputs.save` adds.
     """
     mel = read_mel_description(mel_path)
     used = set(split.loc[split["split"] != "excluded", "track_id"])
@@ -71,7 +71,7 @@ def pack(mel_path: Path, *, genre: pd.Series, split: pd.DataFrame, params: Segme
     genres = sorted(genre.unique())
     mean, std = _statistics(frames, spans(index, split, side="train", genres=genres))
     if params.representation == "log_mel":
-        # One for all bands: band by band would take away what tells a bass-heavy genre from a bright one.
+        # One value for all bands. Normalising each band would remove how bass-heavy or bright a genre is.
         mean, std = mean.mean(keepdims=True), (std**2 + (mean - mean.mean()) ** 2).mean(keepdims=True) ** 0.5
     description = {
         "genres": genres,
@@ -87,7 +87,7 @@ def pack(mel_path: Path, *, genre: pd.Series, split: pd.DataFrame, params: Segme
 
 
 def represent(spectrogram: np.ndarray, how: dict[str, Any]) -> np.ndarray:
-    """What the model's frames hold, at its resolution, not yet normalised.
+    """Convert a spectrogram to the model's representation and resolution, not yet normalised.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def represent(spectrogram: np.ndarray, how: dict[str, Any]) -> np.ndarray:
 
 
 def pool(spectrogram: np.ndarray, *, frames: int, bands: int) -> np.ndarray:
-    """Average whole groups of frames and of bands; what is left over at the end is cut off.
+    """Average whole groups of frames and of bands. An incomplete group at the end is dropped.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def normalise(frames: np.ndarray, description: dict[str, Any]) -> np.ndarray:
 
 
 def _pooling(frame_rate: float, num_mels: int, params: Segments) -> dict[str, int]:
-    """Whole groups of frames and bands, the smallest within the limits; coefficients are never averaged."""
+    """Group sizes of frames and bands: the smallest within the limits. Coefficients are never averaged."""
     frames = max(1, int(np.ceil(frame_rate / params.max_frame_rate - 1e-9)))
     bands = 1 if params.representation == "mfcc" else max(1, -(-num_mels // params.max_mels))
     return {"frames": frames, "bands": bands}
@@ -154,7 +154,7 @@ def _plain(values: np.ndarray) -> float | list[float]:
 
 
 def mfcc(log_mel: np.ndarray, *, n_mfcc: int) -> np.ndarray:
-    """Mel-frequency cepstral coefficients, those of ``librosa.feature.mfcc(S=...)``.
+    """Mel-frequency cepstral coefficients, as in ``librosa.feature.mfcc(S=...)``.
 
     The orthonormal discrete cosine transform (type 2) of each frame.
 
@@ -163,12 +163,12 @@ def mfcc(log_mel: np.ndarray, *, n_mfcc: int) -> np.ndarray:
     log_mel : np.ndarray [shape=(num_frames, n_mels)]
         dB.
     n_mfcc : int
-        Coefficients kept, at most ``n_mels``.
+        Number of coefficients, at most ``n_mels``.
 
     Returns
     -------
     np.ndarray [shape=(num_frames, n_mfcc)]
-        Of the same precision as ``log_mel``; float16 becomes float32.
+        Has the precision of ``log_mel``, but float16 becomes float32.
     """
     import scipy.fft
 

@@ -1,8 +1,8 @@
-"""What a sweep's curves say once they are averaged: tables for figures and for DVC's plots, and the winner.
+"""Average the curves of a sweep into tables for figures and for DVC's plots.
 
-A sweep is a grid of learning rates and weight decays, trained once for each seed. Its curves are a row for
-each cell and epoch, its cells a row for each of these with two snapshots: the epoch of the best validation
-accuracy and that of the lowest validation loss.
+A sweep is a grid of learning rates and weight decays, trained once for each seed. Its curves have a row for
+each cell and epoch. Its cells have a row each, with two snapshots: the epoch of the best validation accuracy
+and that of the lowest validation loss.
 """
 
 import os
@@ -32,7 +32,7 @@ _PER_PANEL = 5  # as in the ViT report
 
 
 def read_log(path: Path) -> pd.DataFrame:
-    """Somebody else's log of a sweep, as the ViT report kept it: the validation columns of curves, seed 0.
+    """Read a published log of a sweep, as the ViT report kept it: validation columns of curves, seed 0.
 
     Raises
     ------
@@ -65,14 +65,14 @@ def read_log(path: Path) -> pd.DataFrame:
 
 
 def averaged(curves: pd.DataFrame, *, by: Axis, quantity: Quantity) -> pd.DataFrame:
-    """Validation error or loss by learning rate (or weight decay) and epoch, over what the other axis holds.
+    """Validation error or loss by learning rate (or weight decay) and epoch, averaged over the other axis.
 
     A cell whose training diverged has no value, and neither have the means that it belongs to.
 
     Returns
     -------
     pd.DataFrame
-        Indexed by ``by`` and epoch: `mean` over seeds, `lowest` and `highest` seed.
+        Indexed by ``by`` and epoch, with `mean` over seeds and the `lowest` and `highest` seed.
     """
     values = curves[f"validation_{'accuracy' if quantity == 'error' else 'loss'}"].astype(np.float64)
     values = 1 - values if quantity == "error" else values
@@ -89,13 +89,13 @@ def averaged(curves: pd.DataFrame, *, by: Axis, quantity: Quantity) -> pd.DataFr
 
 
 def by_epoch(curves: pd.DataFrame, *, by: Axis) -> pd.DataFrame:
-    """The table that DVC draws a line for each learning rate (or weight decay) from.
+    """The table for DVC's plot, which draws a line for each learning rate (or weight decay).
 
     Returns
     -------
     pd.DataFrame
-        ``by`` (as text of one width, so that lines sort as numbers), `epoch`, `validation_error`,
-        `validation_loss`: means over the other axis and over seeds, six decimals.
+        ``by`` (text of one width, so that it sorts as numbers), `epoch`, `validation_error` and
+        `validation_loss`, which are means over the other axis and over seeds, six decimals.
     """
     means = pd.DataFrame(
         {
@@ -107,18 +107,12 @@ def by_epoch(curves: pd.DataFrame, *, by: Axis) -> pd.DataFrame:
 
 
 def winners(cells: pd.DataFrame, snapshot: Snapshot) -> pd.DataFrame:
-    """The cell of each seed whose snapshot validation calls best, as `snapshots.winner` does over all seeds.
-
-    A seed of which every cell diverged has none.
-    """
-    keys, ascending = snapshots.ORDERS[snapshot]
-    ordered = cells.dropna(subset=[f"{snapshot}_epoch"]).sort_values(snapshots.CELL)
-    ranked = ordered.sort_values([f"{snapshot}_{key}" for key in keys], ascending=ascending, kind="stable")
-    return ranked.drop_duplicates("seed").sort_values("seed", ignore_index=True)
+    """The winner of each seed by validation. A seed has none if all its cells diverged."""
+    return snapshots.ranked(cells, snapshot).drop_duplicates("seed").sort_values("seed", ignore_index=True)
 
 
 def panels(values: Iterable[float]) -> list[list[float]]:
-    """Learning rates in ascending fives, as in the ViT report; one that would be alone joins the last."""
+    """Learning rates in ascending groups of five, as in the ViT report. A last one alone joins the others."""
     ordered = sorted(set(values))
     starts = list(range(0, len(ordered), _PER_PANEL))
     if len(starts) > 1 and len(ordered) - starts[-1] == 1:
@@ -128,20 +122,20 @@ def panels(values: Iterable[float]) -> list[list[float]]:
 
 
 def labels(values: Iterable[float]) -> list[str]:
-    """Numbers as text with as many decimals as the longest of them needs: ``0.0010``, ``0.0012``."""
+    """Numbers as text, all with the decimals that the longest one needs: ``0.0010``, ``0.0012``."""
     rounded = [round(float(value), 9) for value in values]
     decimals = max((len(_plain(value).partition(".")[2]) for value in set(rounded)), default=0)
     return [f"{value:.{decimals}f}" for value in rounded]
 
 
 def common(ours: Sequence[float], log: pd.DataFrame) -> dict[float, float]:
-    """Which learning rate of ``log`` each of ours is, float dust aside."""
+    """The learning rate of ``log`` that equals each of ours, up to rounding errors."""
     theirs = {round(float(value), 9): float(value) for value in log["lr"].unique()}
     return {value: theirs[round(value, 9)] for value in ours if round(value, 9) in theirs}
 
 
 def number(rows: pd.DataFrame, by: Axis) -> str:
-    """How many of an axis there are, in words: ``11 weight decays``."""
+    """The number of values of an axis in words: ``11 weight decays``."""
     count = rows[by].nunique()
     return f"{count} {NAMED[by]}{'s' if count != 1 else ''}"
 

@@ -1,7 +1,7 @@
-"""A sweep by epoch: the ViT report's three figures, and its own curves beside ours; `draw` writes all.
+"""Draw a sweep by epoch: the ViT report's three figures, with its own curves beside ours.
 
-Every other function builds one figure and leaves it unsaved. Learning rates are ordered, so a scale of
-colours tells them apart: the bar beside it names them, or five entries above a panel.
+`draw` writes all figures. Every other function builds one and does not save it. Learning rates are ordered,
+so they share a scale of colours. A bar beside the figure names them, or five entries above a panel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,9 +51,9 @@ def draw(
         metrics/sweep/cells.csv: a row for each cell.
     folder : Path
     log : pd.DataFrame, optional
-        Somebody else's curves, of `averages.read_log`, which are drawn dashed beside ours.
+        A published sweep's curves (`averages.read_log`), drawn dashed beside ours.
     about : str
-        Opens every caption: data, split, model, numbers of tracks. A sentence with its full stop.
+        The first sentence of every caption: data, split, model, numbers of tracks. With a full stop.
     """
     drawn = (
         by_hyperparameter(curves, quantity="error", about=about),
@@ -68,7 +68,7 @@ def draw(
 
 
 def by_hyperparameter(curves: pd.DataFrame, *, quantity: Quantity, about: str = "") -> "Figure":
-    """By epoch, a line for each learning rate beside a line for each weight decay: the report's figure 1."""
+    """A line by epoch for each learning rate (left) and each weight decay (right): the report's figure 1."""
     figure, axes = plotting.subplots(1, 2, figsize=(11, 4.6), sharex=True, sharey=True)
     sides: tuple[Axis, Axis] = ("lr", "weight_decay")
     shown = []
@@ -93,10 +93,10 @@ def by_hyperparameter(curves: pd.DataFrame, *, quantity: Quantity, about: str = 
 def by_lr(
     curves: pd.DataFrame, *, quantity: Quantity, log: pd.DataFrame | None = None, about: str = ""
 ) -> "Figure":
-    """By epoch, five learning rates a panel, averaged over weight decays: the report's figures 2 and 3.
+    """Five learning rates in each panel, averaged over weight decays: the report's figures 2 and 3.
 
-    Black is the mean of a panel's rates, with a dot where it is lowest. Rates that ``log`` knows are drawn
-    from it too, dashed; so is the mean of those.
+    The black line is the mean of a panel's rates, with a dot where it is lowest. Rates that are in ``log``
+    are also drawn from it, dashed, and so is their mean.
     """
     means = averaged(curves, by="lr", quantity=quantity)
     fives = panels(curves["lr"])
@@ -143,7 +143,7 @@ def by_lr(
 def _line(
     axis: "Axes", rows: pd.DataFrame, colour: Any, *, band: float = 0.0, style: str = "-", label: str = ""
 ) -> None:
-    """Means by epoch, and faintly what lies between the lowest and the highest seed."""
+    """Draw means by epoch, and a faint band from the lowest to the highest seed."""
     epoch, marker = rows.index.get_level_values("epoch"), "." if len(rows) == 1 else ""
     axis.plot(epoch, rows["mean"], style, color=colour, linewidth=1.1, marker=marker, label=label or None)
     if band and (rows["highest"] > rows["lowest"]).any():
@@ -151,7 +151,7 @@ def _line(
 
 
 def _mark_lowest(axis: "Axes", rows: pd.DataFrame, quantity: Quantity, *, style: str = "-") -> str:
-    """The mean of several lines, and a dot where it is lowest; says the value and the epoch."""
+    """Draw the mean of several lines, with a dot where it is lowest. Returns that value and epoch as text."""
     lines = rows["mean"].unstack("epoch")
     mean = lines.mean(skipna=False)
     if len(lines) > 1:
@@ -166,7 +166,7 @@ def _mark_lowest(axis: "Axes", rows: pd.DataFrame, quantity: Quantity, *, style:
 
 
 def _legend_above(axis: "Axes", *, title: str, num_columns: int) -> None:
-    """A legend in one row, where no curve can run."""
+    """Put a legend in one row above the panel, where there are no curves."""
     legend = axis.legend(
         title=title,
         title_fontsize=8.5,
@@ -184,7 +184,7 @@ def _legend_above(axis: "Axes", *, title: str, num_columns: int) -> None:
 
 
 def _styles(figure: "Figure", *, dashed: bool, num_columns: int) -> None:
-    """What solid, dashed and black mean, above all panels."""
+    """Explain solid, dashed and black lines above all panels."""
     from matplotlib.lines import Line2D
 
     def sample(**style: Any) -> Line2D:

@@ -1,4 +1,4 @@
-"""What several figures share: axes, colours for ordered values, limits that outliers do not set."""
+"""Tools for figures: axes, colours for ordered values, limits without outliers, captions."""
 
 import textwrap
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.ticker import Formatter
 
 DPI = 150
-"""Of figures for a page; those of figures.py are for a screen."""
+"""Resolution of figures for a page."""
 
 
 def subplots(num_rows: int, num_columns: int, **options: Any) -> tuple["Figure", np.ndarray]:
-    """A figure of its own, which no global list holds, and its axes [shape=(num_rows, num_columns)]."""
+    """A figure that pyplot does not manage, and its axes [shape=(num_rows, num_columns)]."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -35,7 +35,7 @@ def subplots(num_rows: int, num_columns: int, **options: Any) -> tuple["Figure",
 
 
 def scale() -> "Colormap":
-    """Viridis without the yellow end, which white paper swallows."""
+    """Viridis without the yellow end, which is hard to see on white."""
     import matplotlib
     from matplotlib.colors import ListedColormap
 
@@ -43,14 +43,14 @@ def scale() -> "Colormap":
 
 
 def colours(count: int) -> np.ndarray:
-    """As many steps of the scale [shape=(count, 4)]."""
+    """Evenly spaced colours of the scale [shape=(count, 4)]."""
     return scale()(np.linspace(0, 1, count))
 
 
 def colour_bar(
     figure: "Figure", axes: Sequence["Axes"], values: Sequence[float], texts: Sequence[str], *, label: str
 ) -> None:
-    """The scale of all lines or points of ``axes``, marked at some of ``values`` by their ``texts``."""
+    """Draw the colour scale of ``axes``, labelled at some of ``values`` with their ``texts``."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -68,9 +68,9 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def limits(values: np.ndarray, *, clipped: bool, margin: float = 0.04) -> tuple[float, float, int]:
-    """Lowest and highest value that are shown, and how many lie above: beyond Tukey's outer fence.
+    """The range to show, and how many rows lie above it. ``clipped`` cuts at Tukey's outer fence.
 
-    A rate that is too high gives losses of ten in its first epochs, beside which nothing else would show.
+    A learning rate that is too high gives losses of ten in its first epochs, which would hide all others.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -86,7 +86,7 @@ def limits(values: np.ndarray, *, clipped: bool, margin: float = 0.04) -> tuple[
 
 
 def fit_y(axis: "Axes", values: np.ndarray, *, loss: bool, of: str = "points") -> str:
-    """Fit the y axis, and those that share it, to ``values``; says how many are not on it."""
+    """Fit the y axis, and those that share it, to ``values``. Returns how many are not shown, as text."""
     low, high, above = limits(values, clipped=loss)
     axis.set_ylim(low, high)
     if not loss:
@@ -106,19 +106,19 @@ def percent() -> "Formatter":
 
 
 def whole_numbers(axis: "Axes") -> None:
-    """Epochs have no fractions."""
+    """Put ticks at whole numbers only, for epochs."""
     from matplotlib.ticker import MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def sentences(*parts: str) -> str:
-    """Those that say something, in one line."""
+    """Join the parts that are not empty into one line."""
     return " ".join(filter(None, parts))
 
 
 def caption(figure: "Figure", text: str) -> None:
-    """A small grey paragraph below the axes: what is averaged, over what, and how many."""
+    """Write a small grey paragraph below the axes: what is averaged, over what, and how many."""
     width = int(figure.get_figwidth() * 15)  # characters of this size that fit a line
     figure.supxlabel(textwrap.fill(text, width), x=0.01, ha="left", fontsize=8, color="0.35")
 

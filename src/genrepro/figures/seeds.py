@@ -1,4 +1,4 @@
-"""Several runs of one recipe as one picture: curves by epoch over seeds, accuracy by training tracks."""
+"""Draw several runs of one recipe: curves by epoch over seeds, and accuracy by training tracks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
-"""Of metrics/curves.csv."""
+"""Columns of metrics/curves.csv."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """The runs of one share of the training tracks, a seed each."""
+    """The runs on one share of the training tracks, one for each seed."""
 
     num_train: tuple[int, ...]
-    """Whole artists leave, so seeds with splits of their own differ a little."""
+    """Whole artists are left out, so seeds with their own splits differ a little."""
     accuracy: tuple[float, ...]
     num_tracks: int
-    """Test tracks of one run."""
+    """Number of test tracks of one run."""
 
 
 def learning_curves(runs: Sequence[pd.DataFrame], *, about: str = "") -> "Figure":
@@ -36,8 +36,8 @@ def learning_curves(runs: Sequence[pd.DataFrame], *, about: str = "") -> "Figure
     Parameters
     ----------
     runs : sequence of pd.DataFrame
-        metrics/curves.csv of each seed. Where early stopping ended some before others, means end with the
-        first of them, since a mean over those that went on would jump.
+        metrics/curves.csv of each seed. If early stopping ended some of them earlier, the means end with the
+        first, because the mean over the others would jump.
     about : str
         Opens the caption.
     """
@@ -62,7 +62,7 @@ def learning_curves(runs: Sequence[pd.DataFrame], *, about: str = "") -> "Figure
 
 
 def accuracy_by_samples(lines: Mapping[str, Sequence[Point]], *, about: str = "") -> "Figure":
-    """Test accuracy against the number of training tracks, a line a model: the AST report's figure 6.
+    """Test accuracy by number of training tracks, a line for each model: the AST report's figure 6.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What a sweep's winner is worth: cells by validation and test, the grid that they lie on, a few trainings.
+"""Draw how well validation selects a winner: validation against test, the grid, and a few trainings.
 
-A cell has two snapshots, and a sweep two winners: chosen by validation accuracy, and by validation loss.
+A cell has two snapshots, and a sweep two winners: by validation accuracy and by validation loss.
 """
 
 import textwrap
@@ -33,7 +33,7 @@ _STAR: dict[str, Any] = {
 
 
 def validation_and_test(cells: pd.DataFrame, *, about: str = "") -> "Figure":
-    """Every cell's two snapshots, validation across, test up: off the line lies what selection flatters."""
+    """Validation (x) against test (y) of every cell's two snapshots, with the winners."""
     several = " of each seed" if cells["seed"].nunique() > 1 else ""
     figure, axes = plotting.subplots(2, 2, figsize=(9.4, 9.2))
     for row, quantity in enumerate(("accuracy", "loss")):
@@ -66,7 +66,7 @@ def validation_and_test(cells: pd.DataFrame, *, about: str = "") -> "Figure":
 
 
 def grid(cells: pd.DataFrame, *, about: str = "") -> "Figure":
-    """Learning rate across, weight decay up: validation loss and test accuracy of both snapshots."""
+    """Validation loss and test accuracy of both snapshots, by learning rate (x) and weight decay (y)."""
     rates, decays = (sorted(cells[by].unique()) for by in ("lr", "weight_decay"))
     size = (8.5 + 0.12 * min(46, len(rates)), 3 + 0.36 * min(20, max(6, len(decays))))
     figure, axes = plotting.subplots(2, 2, figsize=size, sharex=True, sharey=True)
@@ -112,12 +112,12 @@ def minibatches(curves: pd.DataFrame, cells: pd.DataFrame, *, about: str = "") -
     names = {by: dict(zip(of_seed[by], labels(of_seed[by]), strict=True)) for by in ("lr", "weight_decay")}
     shown = []
     for axis, ((rate, decay), titles) in zip(axes.flat, chosen.items(), strict=True):
-        # A CSV reader may miss a number's last bit.
+        # A CSV reader may change a number's last bit.
         same = np.isclose(curves["lr"], rate, atol=0) & np.isclose(curves["weight_decay"], decay, atol=0)
         cell = curves[same & (curves["seed"] == seed)].sort_values("epoch")
         batches = cell[["epoch", "batch_loss"]].explode("batch_loss", ignore_index=True).astype(float)
         of_epoch = batches.groupby("epoch")
-        # A minibatch stands where it ended, the last of epoch 3 at 3.0, and an epoch's mean at its middle.
+        # A minibatch is drawn where it ended (the last of epoch 3 at 3.0), an epoch's mean at its middle.
         ended = batches["epoch"] - 1 + (of_epoch.cumcount() + 1) / of_epoch["epoch"].transform("size")
         axis.plot(
             ended, batches["batch_loss"], "C0", linewidth=0.7, alpha=0.55, label="training, a minibatch"
@@ -143,7 +143,7 @@ def minibatches(curves: pd.DataFrame, cells: pd.DataFrame, *, about: str = "") -
 
 
 def _handful(cells: pd.DataFrame) -> dict[tuple[float, float], list[str]]:
-    """Learning rate and weight decay of the cells that are shown of one seed, each with what it is."""
+    """Learning rate and weight decay of the cells to show of one seed, each with its titles."""
     by_loss, by_accuracy = (winners(cells, snapshot).iloc[0] for snapshot in ("loss", "accuracy"))
     near = (cells["weight_decay"] - by_loss["weight_decay"]).abs()
 

@@ -1,6 +1,6 @@
-"""One training and its test as pictures: learning curves and the confusion matrix.
+"""Draw one training and its test: learning curves and the confusion matrix.
 
-Tables come as columns by name; pandas, which has them so too, is not needed here.
+Tables are mappings from column names to values, so that pandas is not needed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from genrepro.figures.plotting import save
 
 
 def learning_curves(curves: Mapping[str, Sequence[float]], *, best_epoch: int, path: Path) -> None:
-    """Loss and accuracy by epoch, training beside validation, the kept epoch marked."""
+    """Draw loss and accuracy by epoch for training and validation, and mark the kept epoch."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -29,7 +29,7 @@ def learning_curves(curves: Mapping[str, Sequence[float]], *, best_epoch: int, p
 
 
 def confusion_matrix(predictions: Mapping[str, Sequence[str]], *, genres: Sequence[str], path: Path) -> None:
-    """Counts of true against predicted genre over the test tracks."""
+    """Draw the counts of true and predicted genre over the test tracks."""
     from matplotlib.figure import Figure
 
     place = {genre: number for number, genre in enumerate(genres)}

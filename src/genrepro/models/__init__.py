@@ -1,9 +1,9 @@
-"""The models, one file each: ``build(config, num_genres=..., inputs=...)``, a module from segments to logits.
+"""The models, one file each. ``build(config, num_genres=..., inputs=...)`` makes a network.
 
-A segment batch has shape ``(batch, 1, num_bands, num_frames)``; logits have shape ``(batch, num_genres)``. A
-model of several networks gives, while it is trained, each one's: ``(batch, num_networks, num_genres)``. Of
-the models that have a body (`body.BodyAndHead`), ``build_head`` gives what is trained when the body is
-frozen: from embeddings [shape=(batch, embedding_size)] to logits.
+The network maps segments [shape=(batch, 1, num_bands, num_frames)] to logits [shape=(batch, num_genres)]. In
+training, a model of several networks returns the logits of each [shape=(batch, num_networks, num_genres)].
+Models with a body (`body.BodyAndHead`) also have ``build_head``, the part that is trained when the body is
+frozen. It maps embeddings [shape=(batch, embedding_size)] to logits.
 """
 
 from collections.abc import Mapping
@@ -21,38 +21,37 @@ if TYPE_CHECKING:
 def build(
     name: str, config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any] | None = None
 ) -> "nn.Module":
-    """Model ``name`` with random weights.
+    """Build model ``name`` with random weights.
 
     Parameters
     ----------
     name : str
     config : mapping
-        ``Params.architecture()``: its own section of params.yaml, with ``head`` where it has a body.
+        ``Params.architecture()``: the model's section of params.yaml, with ``head`` if it has a body.
     num_genres : int
     inputs : mapping
-        What its segments are: features.json or model.json, which say it with the same keys. The blocks of
-        the `cnn` take segments as they come.
+        Describes the segments: features.json or model.json, which use the same keys. The blocks of the
+        `cnn` do not need it.
     """
     return import_module(f"genrepro.models.{name}").build(config, num_genres=num_genres, inputs=inputs)
 
 
 def build_head(name: str, config: Mapping[str, Any], *, num_genres: int) -> "nn.Module":
-    """The head of model ``name`` with random weights."""
+    """Build the head of model ``name`` with random weights."""
     return import_module(f"genrepro.models.{name}").build_head(config, num_genres=num_genres)
 
 
 def frozen(config: Mapping[str, Any]) -> bool:
-    """Whether the model has a body of which nothing is trained."""
+    """Whether the model has a body and trains none of it."""
     return config.get("trainable_blocks") == 0
 
 
 def with_frozen_body(
     name: str, config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]
 ) -> "BodyAndHead":
-    """Model ``name`` with the weights that its frozen body keeps: foreign ones, or always the same random.
+    """Build model ``name`` with the final weights of its frozen body: pretrained, or random but fixed.
 
-    A random body is one fixed function of the pictures: the experiment's ``seed`` varies what is trained on
-    top of it.
+    A random body is the same for every ``seed`` of an experiment. The seed only changes the head.
 
     Raises
     ------
@@ -69,9 +68,9 @@ def with_frozen_body(
 
 
 def load_weights(model: "nn.Module") -> None:
-    """Give a new model the foreign weights that its section names, where there are any; before training only.
+    """Load the pretrained weights that a new model's section names, if any. For training only.
 
-    A model from a checkpoint has its weights: to predict, nothing is downloaded.
+    A model from a checkpoint has its weights already, so prediction downloads nothing.
 
     Raises
     ------

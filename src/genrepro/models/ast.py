@@ -1,24 +1,24 @@
 """transformers' Audio Spectrogram Transformer: Gong, Chung and Glass, Interspeech 2021.
 
 Overlapping patches of the spectrogram, a transformer, a layer norm and one dense layer. The defaults are the
-AST report's (12 layers of 768 with 6 heads and 1536 inner units, dropout 0.1, from scratch); its downscaling
-by 4 in both axes happens in the features stage: ``segments.max_mels`` 32 of 128 bands, ``max_frame_rate`` 12
-of 43 Hz.
+AST report's: 12 layers of 768 with 6 heads and 1536 inner units, dropout 0.1, from scratch. The features
+stage does the report's downscaling by 4 in both axes: ``segments.max_mels`` 32 of 128 bands,
+``max_frame_rate`` 12 of 43 Hz.
 
 **AudioSet's weights** (``weights: audioset``) belong to another configuration, 12 heads and 3072 inner units,
-and to another spectrogram: 16 kHz, windows of 25 ms every 10 ms, 128 bands from 20 Hz. The nearest that this
-pipeline's transform comes is ``mel.sample_rate`` 16000, ``n_fft`` 512, ``hop_length`` 160, ``fmin`` 20,
-``fmax`` 8000, and segments at full resolution (``max_frame_rate`` 100, ``max_mels`` 128, 10 s). It is not
-the same: Kaldi's filter bank has HTK's mel scale without area normalisation, pre-emphasis of 0.97, a window
-of 400 samples in 512, and the natural logarithm of absolute power, where ours has Slaney's scale, a window of
-512, and decibels below the clip's maximum. What can be mended is the unit and the level: ``ln(power) = ln(10)
-/ 10 x dB + c``, with a ``c`` that each clip's maximum took away. AudioSet's normalisation is ``(ln(power) +
-4.268) / (2 x 4.569)``; here ``c`` puts the mean of the training frames where AudioSet's mean is, at 0, and
-the scale is the true one. The rest is left to tuning; a frozen body sees a slightly foreign picture.
+and to another spectrogram: 16 kHz, windows of 25 ms every 10 ms, 128 bands from 20 Hz. The nearest settings
+of this pipeline are ``mel.sample_rate`` 16000, ``n_fft`` 512, ``hop_length`` 160, ``fmin`` 20, ``fmax`` 8000,
+and segments at full resolution (``max_frame_rate`` 100, ``max_mels`` 128, 10 s). The spectrograms still
+differ. Kaldi's filter bank has HTK's mel scale without area normalisation, pre-emphasis of 0.97, a window of
+400 samples in 512, and the natural logarithm of absolute power. Ours has Slaney's scale, a window of 512, and
+decibels below the clip's maximum. Unit and level can be converted: ``ln(power) = ln(10) / 10 x dB + c``,
+where ``c`` depends on the clip's maximum, which is lost. AudioSet's normalisation is ``(ln(power) + 4.268) /
+(2 x 4.569)``. Here the scale is the same, and ``c`` puts the mean of the training frames at AudioSet's mean,
+0. A body that is tuned adapts to the other differences, and a frozen one does not.
 
-**Other lengths and bands.** A position keeps its embedding where the grid of patches is smaller than the one
-it was made for (the middle is cut out); for a larger one they are interpolated linearly: the original code's
-way (github.com/YuanGongND/ast). So a model votes on 30 s that was trained on 10.
+**Other lengths and bands.** If the grid of patches is smaller than that of the position embeddings, its
+middle is cut out. If it is larger, they are interpolated linearly. Both as in the original code
+(github.com/YuanGongND/ast). So a model that was trained on 10 s can vote on 30 s.
 """
 
 import math
@@ -34,11 +34,11 @@ from genrepro.models.shared.body import BodyAndHead, mlp
 from genrepro.models.shared.segments import segment_frames
 
 AUDIOSET = "MIT/ast-finetuned-audioset-10-10-0.4593"  # on the Hugging Face hub
-AUDIOSET_STD = 4.5689974  # of ln(power): transformers' ASTFeatureExtractor; it divides by twice this
+AUDIOSET_STD = 4.5689974  # of ln(power), as in transformers' ASTFeatureExtractor, which divides by twice this
 
 _POSITIONS = "embeddings.position_embeddings"
 _NUM_TOKENS = 2  # class and distillation, before the patches
-# transformers' name of what the section `ast` says.
+# transformers' names of the keys of the section `ast`.
 _KEYS = {
     "patch_size": "patch_size",
     "frequency_stride": "stride",
@@ -48,7 +48,7 @@ _KEYS = {
     "num_attention_heads": "num_heads",
     "intermediate_size": "intermediate_size",
 }
-# Names of the same tensors in published checkpoints and older releases of transformers, and in newer ones.
+# Names of the same tensors: in published checkpoints and older releases of transformers, then in newer ones.
 _RENAMED = (
     ("encoder.layer.", "layers."),
     (".attention.attention.query.", ".attention.q_proj."),
@@ -61,14 +61,14 @@ _RENAMED = (
 
 
 def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]) -> "Ast":
-    """The network with random weights; `Ast.load` gives its body others.
+    """Build the network with random weights. `Ast.load` loads pretrained ones into its body.
 
     Parameters
     ----------
     config : mapping
         The section ``ast`` of params.yaml, with ``head``.
     num_genres : int
-        Outputs.
+        Number of outputs.
     inputs : mapping
         From features.json or model.json: ``num_bands``, ``frame_rate`` [Hz] and ``segments.duration`` [s]
         give the grid of patches, ``std`` [dB] the unit of AudioSet's normalisation.
@@ -102,13 +102,13 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     network: Any = ASTForAudioClassification(ASTConfig(**settings))
     if config["head"]["kind"] == "mlp":
         network.classifier = build_head(config, num_genres=num_genres)
-    # Without foreign weights there is no foreign unit; MFCC then have a deviation for each coefficient.
+    # Only pretrained weights need AudioSet's unit. The deviation of MFCC is a list, one for each coefficient.
     std = 0.0 if config["weights"] == "none" else inputs["std"]
     return Ast(network, config=config, std=std)
 
 
 def build_head(config: Mapping[str, Any], *, num_genres: int) -> torch.nn.Module:
-    """transformers' own, a layer norm and one dense layer with its initial weights, or an mlp."""
+    """Build transformers' own head (a layer norm and one dense layer, initialised as there), or an mlp."""
     from transformers import ASTConfig
     from transformers.models.audio_spectrogram_transformer import modeling_audio_spectrogram_transformer
 
@@ -122,7 +122,7 @@ def build_head(config: Mapping[str, Any], *, num_genres: int) -> torch.nn.Module
 
 
 class Ast(BodyAndHead):
-    """Segments to logits; ``body`` and ``head`` are those of `transformers.ASTForAudioClassification`."""
+    """Map segments to logits with ``body`` and ``head`` of `transformers.ASTForAudioClassification`."""
 
     def __init__(self, network: Any, *, config: Mapping[str, Any], std: float) -> None:
         body = network.audio_spectrogram_transformer
@@ -136,19 +136,19 @@ class Ast(BodyAndHead):
         )
         self.config = dict(config)
         self.grid = _grid(body.config, body.config.num_mel_bins, body.config.max_length)
-        # From deviations of the training frames to halves of AudioSet's: dB to ln, and its normalisation.
+        # Rescale from this data's standard deviation [dB] to AudioSet's normalisation, in ln(power).
         self.scale = 1.0 if config["weights"] == "none" else std * math.log(10) / 10 / (2 * AUDIOSET_STD)
 
     def prepare(self, segments: torch.Tensor) -> torch.Tensor:
-        """What transformers takes [shape=(batch, num_frames, num_bands)].
+        """The input of transformers' network [shape=(batch, num_frames, num_bands)].
 
-        A segment shorter than a patch is filled up with 0, the training mean.
+        A segment shorter than a patch is padded with 0, the training mean.
         """
         frames = segments.squeeze(1).transpose(1, 2) * self.scale
         return F.pad(frames, (0, 0, 0, max(0, self.config["patch_size"] - frames.shape[1])))
 
     def encode(self, prepared: torch.Tensor) -> torch.Tensor:
-        """The mean of class and distillation token after the last layer norm."""
+        """Embeddings: the mean of class and distillation token after the last layer norm."""
         grid = _grid(self.body.config, prepared.shape[2], prepared.shape[1])
         if grid == self.grid:
             return self.body(prepared).pooler_output
@@ -156,14 +156,14 @@ class Ast(BodyAndHead):
         return torch.func.functional_call(self.body, {_POSITIONS: positions}, (prepared,)).pooler_output
 
     def load(self) -> None:
-        """Give the body the weights that ``ast.weights`` names; with ``none`` it keeps its random ones.
+        """Load the weights that ``ast.weights`` names into the body. With ``none`` it keeps its random ones.
 
-        A head that comes with them is left out.
+        A head that comes with them is not loaded.
 
         Raises
         ------
         GenreproError
-            If they cannot be downloaded or read, or belong to another configuration than the section's.
+            If the weights cannot be downloaded or read, or have another configuration than the section.
         """
         from transformers import ASTModel
 
@@ -181,7 +181,7 @@ class Ast(BodyAndHead):
         weights.load(self.body, state, source=source, key=key)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Take tensors by the names of other releases of transformers too."""
+        """Accept the tensor names of other releases of transformers too."""
         modern = any(name.startswith("layers.") for name, _ in self.body.named_parameters())
         for name in [name for name in state_dict if name.startswith(prefix + "body.")]:
             renamed = name
@@ -192,7 +192,7 @@ class Ast(BodyAndHead):
 
 
 def _grid(config: Any, num_bands: int, num_frames: int) -> tuple[int, int]:
-    """Patches along the bands and along the frames."""
+    """Number of patches along the bands and along the frames."""
     return (
         (num_bands - config.patch_size) // config.frequency_stride + 1,
         (num_frames - config.patch_size) // config.time_stride + 1,
@@ -200,7 +200,7 @@ def _grid(config: Any, num_bands: int, num_frames: int) -> tuple[int, int]:
 
 
 def _refit(positions: torch.Tensor, old: tuple[int, int], new: tuple[int, int]) -> torch.Tensor:
-    """Position embeddings [shape=(1, 2 + patches, size)] for another grid of patches."""
+    """Fit position embeddings [shape=(1, 2 + patches, size)] to another grid of patches."""
     tokens, patches = positions[:, :_NUM_TOKENS], positions[:, _NUM_TOKENS:]
     patches = patches.reshape(*old, -1)
     for axis in (0, 1):
@@ -212,7 +212,7 @@ def _refit_axis(patches: torch.Tensor, axis: int, size: int) -> torch.Tensor:
     old = patches.shape[axis]
     if size <= old:
         return patches.narrow(axis, old // 2 - size // 2, size)
-    # As a matrix product, whose gradient is deterministic on every device; that of F.interpolate is not.
+    # A matrix product has a deterministic gradient on every device. F.interpolate does not.
     identity = torch.eye(old, device=patches.device)[None]
     mix = F.interpolate(identity, size=size, mode="linear", align_corners=False)[0].to(patches.dtype)
     return torch.tensordot(patches.movedim(axis, -1), mix, dims=1).movedim(-1, axis)

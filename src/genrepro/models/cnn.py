@@ -1,11 +1,12 @@
-"""The AST report's network: blocks of convolution, batch norm, ReLU, max pooling; dropout, one dense layer.
+"""The AST report's network: blocks of convolution, batch norm, ReLU and max pooling, then one dense layer.
 
-The dense layer reads the mean and the maximum of each channel over what is left of time and frequency: what a
-clip is like on the whole, and what happens in it at all. Segments of any length fit.
+The dense layer reads the mean and the maximum of each channel over the remaining time and frequency. The mean
+describes the clip as a whole, and the maximum shows whether something occurs at all. Segments of any length
+fit.
 
-Beside it may stand a second network (``statistics``): a perceptron over cepstrum and modulation spectra,
-which hears rhythm where max pooling keeps only that something happened. Each learns by its own loss, and the
-mean of their logits is the verdict.
+An optional second network (``statistics``) is a perceptron over cepstrum and modulation spectra. It detects
+rhythm, which max pooling loses. Each network learns by its own loss. The prediction is the mean of their
+logits.
 """
 
 from collections.abc import Mapping
@@ -17,27 +18,27 @@ import torch
 from torch import nn
 
 _WINDOW = 5.0  # s in which rhythm is measured; slower than 0.2 Hz is not rhythm
-_BANDS_PER_GROUP = 4  # whose rhythm is one
-_RATES = 14  # modulation rates told apart, evenly up to half the frame rate
+_BANDS_PER_GROUP = 4  # bands whose levels are averaged before their rhythm is measured
+_RATES = 14  # bins of modulation rates, evenly spaced up to half the frame rate
 _COEFFICIENTS = 40  # of the cepstrum
-_GAIN = 40.0  # amplitudes above a fortieth of a deviation count by their logarithm, those below as they are
-_INPUT_DROPOUT, _HIDDEN_DROPOUT = 0.2, 0.5  # of the perceptron: it has 500 inputs for as many tracks
+_GAIN = 40.0  # log1p(gain x amplitude): linear below 1/40 of a standard deviation, logarithmic above
+_INPUT_DROPOUT, _HIDDEN_DROPOUT = 0.2, 0.5  # of the perceptron, which has 500 inputs for about as many tracks
 
 
 def build(
     config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """The network, or the pair.
+    """Build the network, or the pair of networks.
 
     Parameters
     ----------
     config : mapping
-        ``channels``: outputs of each block; ``dropout``: share of units dropped before the dense layer;
-        ``statistics``: hidden units of the second network, 0 for none, as in a model.json that lacks the key.
+        ``channels``: outputs of each block. ``dropout``: share of units dropped before the dense layer.
+        ``statistics``: hidden units of the second network, 0 for none. An old model.json lacks this key.
     num_genres : int
         Outputs.
     inputs : mapping, optional
-        ``num_bands`` and ``frame_rate`` [Hz], which the second network needs; the blocks fit any segments.
+        ``num_bands`` and ``frame_rate`` [Hz], which only the second network needs.
     """
     blocks = Cnn(config["channels"], dropout=config["dropout"], num_genres=num_genres)
     if not config.get("statistics"):
@@ -71,11 +72,11 @@ class Cnn(nn.Module):
 
 
 class Statistics(nn.Module):
-    """A perceptron over what a segment is like on the whole: nothing in it knows when something happens.
+    """A perceptron over statistics of a whole segment, which do not depend on when something happens.
 
-    It reads mean, deviation and deviation of the change of cepstral coefficients (timbre), and how strongly
-    each group of bands swings at which rate (rhythm), whatever the phase. Modulation spectra as features of
-    music: McKinney and Breebaart, ISMIR 2003.
+    Timbre: mean and deviation of the cepstral coefficients, and deviation of their change. Rhythm: the
+    amplitude of each group of bands at each modulation rate, without its phase. Modulation spectra as
+    features of music: McKinney and Breebaart, ISMIR 2003.
     """
 
     cosines: torch.Tensor
@@ -91,7 +92,7 @@ class Statistics(nn.Module):
             "groups": _means(num_bands, max(1, num_bands // _BANDS_PER_GROUP)),
             "waves": _waves(self.window_frames),
             "rates": _means(self.window_frames // 2, min(_RATES, self.window_frames // 2)),
-        }.items():  # constants: no weights, and no part of a checkpoint
+        }.items():  # constants, not weights: they are not in a checkpoint
             self.register_buffer(name, torch.from_numpy(value.astype(np.float32)), persistent=False)
         num_inputs = 3 * self.cosines.shape[1] + self.groups.shape[1] * self.rates.shape[1]
         self.perceptron = nn.Sequential(
@@ -110,8 +111,8 @@ class Statistics(nn.Module):
 
     @torch.no_grad()
     def statistics(self, segments: torch.Tensor) -> torch.Tensor:
-        """What the perceptron reads [shape=(batch, num_statistics), dtype=float32]."""
-        # Mixed precision's bfloat16 has too few digits for deviations.
+        """The inputs of the perceptron [shape=(batch, num_statistics), dtype=float32]."""
+        # bfloat16 (mixed precision) has too few digits for deviations.
         with torch.autocast(segments.device.type, enabled=False):
             frames = segments.squeeze(1).transpose(1, 2).float()
             cepstrum = frames @ self.cosines
@@ -120,10 +121,10 @@ class Statistics(nn.Module):
             return torch.cat([*timbre, self._rhythm(frames @ self.groups)], dim=1)
 
     def _rhythm(self, levels: torch.Tensor) -> torch.Tensor:
-        """Modulation spectra [shape=(batch, num_groups * num_rates)] of groups' levels, over frames."""
+        """Modulation spectra [shape=(batch, num_groups * num_rates)] of the levels of groups over time."""
         missing = self.window_frames - levels.shape[1]
         levels = levels.transpose(1, 2)
-        if missing > 0:  # shorter than a window: a level that stays where it ends swings no further
+        if missing > 0:  # shorter than a window: repeat the last level, which adds no modulation
             levels = torch.cat([levels, levels[..., -1:].expand(-1, -1, missing)], dim=2)
         windows = levels.unfold(2, self.window_frames, self.window_frames // 2)
         waves = (windows - windows.mean(3, keepdim=True)) @ self.waves
@@ -133,16 +134,17 @@ class Statistics(nn.Module):
 
 
 class Pair(nn.Module):
-    """Networks that judge the same segments, each by a loss of its own."""
+    """Several networks on the same segments. Each learns by its own loss."""
 
     def __init__(self, *members: nn.Module) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, segments: torch.Tensor) -> torch.Tensor:
-        """Logits of each in training [shape=(batch, num_members, num_genres)], then their mean
-        [shape=(batch, num_genres)]: by log loss better than the mean of their probabilities, which doubts
-        more."""
+        """In training the logits of each member [shape=(batch, num_members, num_genres)], else their mean.
+
+        The mean of the logits has a lower log loss than the mean of the probabilities, which is less certain.
+        """
         logits = torch.stack([member(segments) for member in self.members], dim=1)
         return logits if self.training else logits.mean(dim=1)
 
@@ -163,7 +165,7 @@ def _cosines(num_bands: int, num_coefficients: int) -> np.ndarray:
 
 
 def _means(size: int, num_groups: int) -> np.ndarray:
-    """From values to the means of neighbours [shape=(size, num_groups)]."""
+    """The matrix that averages groups of neighbouring values [shape=(size, num_groups)]."""
     matrix = np.zeros((size, num_groups))
     for number, members in enumerate(np.array_split(np.arange(size), num_groups)):
         matrix[members, number] = 1 / len(members)
@@ -171,9 +173,9 @@ def _means(size: int, num_groups: int) -> np.ndarray:
 
 
 def _waves(window_frames: int) -> np.ndarray:
-    """From frames to amplitudes of cosines and sines of 1 .. half the frames' periods in a Hann window.
+    """The Fourier transform of a Hann window: cosines, then sines, of 1 .. window_frames / 2 periods.
 
-    A matrix and no FFT: it rests on the products that are pinned already, and the window is short.
+    It is a matrix because matrix products are pinned to the bit already, and the window is short.
     """
     window = np.hanning(window_frames)
     phase = (

@@ -1,7 +1,7 @@
 """A bidirectional LSTM over frames: each column of a log-mel or MFCC segment is one step.
 
-Hochreiter and Schmidhuber 1997; both directions, Schuster and Paliwal 1997. The dense layer reads the mean
-and the maximum of every output over time, or the state that each direction ends in. Segments of any length
+LSTM: Hochreiter and Schmidhuber 1997. Both directions: Schuster and Paliwal 1997. The dense layer reads the
+mean and the maximum of every output over time, or the last state of each direction. Segments of any length
 fit.
 """
 
@@ -13,7 +13,7 @@ from torch import nn
 
 
 def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]) -> nn.Module:
-    """The network.
+    """Build the network.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     num_genres : int
         Outputs.
     inputs : mapping
-        ``num_bands``: values in a frame.
+        ``num_bands``: number of values in a frame.
     """
     return Lstm(
         inputs["num_bands"],
@@ -46,7 +46,9 @@ class Lstm(nn.Module):
             num_layers,
             batch_first=True,
             bidirectional=True,
-            dropout=dropout if num_layers > 1 else 0.0,  # torch drops between layers, and warns of one
+            dropout=dropout
+            if num_layers > 1
+            else 0.0,  # torch drops units between layers, and warns if there is one
         )
         self.dropout = nn.Dropout(dropout)
         self.dense = nn.Linear(2 * hidden * (2 if pooling == "mean_max" else 1), num_genres)
@@ -54,7 +56,7 @@ class Lstm(nn.Module):
     def forward(self, segments: torch.Tensor) -> torch.Tensor:
         """Logits [shape=(batch, num_genres)] of segments [shape=(batch, 1, num_bands, num_frames)]."""
         frames = segments.squeeze(1).transpose(1, 2).float().contiguous()
-        # oneDNN has no bfloat16 recurrence below AVX-512; on other devices mixed precision stays.
+        # oneDNN has no bfloat16 LSTM below AVX-512. Other devices keep mixed precision.
         with torch.autocast("cpu", enabled=False):
             outputs, (states, _) = self.recurrent(frames)
         if self.pooling == "mean_max":

@@ -1,22 +1,22 @@
 """torchvision's Vision Transformer on spectrograms as pictures, as in the ViT report.
 
-Dosovitskiy et al., ICLR 2021; the smaller sizes are those of DeiT (Touvron et al., ICML 2021). The body is
-`torchvision.models.VisionTransformer` without its head, so that its state dict is torchvision's own; a
-segment is drawn as a picture of 224 x 224 pixels, its embedding is the class token after the last layer norm.
+Dosovitskiy et al., ICLR 2021. The smaller sizes are those of DeiT (Touvron et al., ICML 2021). The body is
+`torchvision.models.VisionTransformer` without its head, so that its state dict is torchvision's own. A
+segment becomes a picture of 224 x 224 pixels. Its embedding is the class token after the last layer norm.
 
-**The picture.** Values become decibels again, -top_db .. 0 dB become levels 0 .. 1, and levels become
-colours: grey, or matplotlib's magma in 256 steps. The lowest band is at the bottom. The picture is stretched
-to 224 x 224 (bilinear, antialiased) and normalised with ImageNet's mean and deviation.
+**The picture.** Values are converted back to decibels. The range -top_db .. 0 dB becomes levels 0 .. 1, and
+levels become colours: grey, or matplotlib's magma in 256 steps. The lowest band is at the bottom. The picture
+is resized to 224 x 224 (bilinear, antialiased) and normalised with ImageNet's mean and deviation.
 
 **GTZAN's pictures.** The report cut the middle 218 x 348 pixels out of Kaggle's 288 x 432. The spectrogram is
-in rows 35-252 and columns 54-389, so that cut holds all of it, 218 bands x 336 frames, and to its left 12
-columns of the white frame. Segments of pictures are given these 12 white columns, and then differ from the
-report's input in two ways only: the outermost ring of the spectrogram, where the file blends it with the
-frame, is drawn as its neighbours; and pixels stay real numbers while they are resized, where PIL rounds to
-whole ones twice: less than one of 255 levels apart in the four real pictures that were compared. (The report
-does not say whether it resized PIL's pictures or tensors; with today's torchvision both are antialiased.) It
-takes whole clips at full resolution: ``segments.duration`` and ``vote_duration`` 30, ``max_frame_rate`` 12
-and ``max_mels`` 218.
+in rows 35-252 and columns 54-389, so this cut contains all of it (218 bands x 336 frames) and 12 columns of
+the white frame on its left. Segments of pictures get these 12 white columns. They then differ from the
+report's input in two ways. The file blends the outermost ring of the spectrogram with the frame, and here
+this ring repeats its neighbours. And pixels stay real numbers while they are resized, whereas PIL rounds them
+twice. In the four real pictures that were compared, the difference was less than one of 255 levels. (The
+report does not say whether it resized PIL's pictures or tensors. With today's torchvision both are
+antialiased.) The report used whole clips at full resolution: ``segments.duration`` and ``vote_duration`` 30,
+``max_frame_rate`` 12 and ``max_mels`` 218.
 """
 
 from collections.abc import Mapping
@@ -38,13 +38,13 @@ SIZES: dict[str, dict[str, int]] = {
 NUM_BLOCKS = 12  # of every size
 IMAGE_SIZE = 224  # pixels
 PATCH_SIZE = 16  # pixels
-WHITE_COLUMNS = 12  # of the frame in the report's cut, left of the spectrogram
+WHITE_COLUMNS = 12  # of the white frame, left of the spectrogram in the report's cut
 REPORT_WIDTH = 1024  # units in each of the report's two hidden layers
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue
 
 
 def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]) -> "Vit":
-    """The network with random weights; `Vit.load` gives its body others.
+    """Build the network with random weights. `Vit.load` loads pretrained ones into its body.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     num_genres : int
         Outputs.
     inputs : mapping
-        What a value of a segment means, from features.json or model.json: ``mean`` and ``std`` [dB],
-        ``mel.top_db``, ``mel.kind`` and ``pooling.frames``.
+        From features.json or model.json: ``mean`` and ``std`` [dB], ``mel.top_db``, ``mel.kind`` and
+        ``pooling.frames``. They convert a segment's values back to decibels.
     """
     from torchvision.models import VisionTransformer
 
@@ -78,7 +78,7 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
 
 
 def build_head(config: Mapping[str, Any], *, num_genres: int) -> nn.Sequential:
-    """The report's head as its code ran, with nothing between its first two layers, or an mlp."""
+    """Build the report's head, whose code has no activation between the first two layers, or an mlp."""
     size = SIZES[config["size"]]["hidden_dim"]
     if config["head"]["kind"] == "mlp":
         return mlp(config["head"], num_inputs=size, num_genres=num_genres)
@@ -91,7 +91,7 @@ def build_head(config: Mapping[str, Any], *, num_genres: int) -> nn.Sequential:
 
 
 class Vit(BodyAndHead):
-    """Segments to logits; see the module for the picture between them."""
+    """Map segments to logits, by way of the picture that the module describes."""
 
     def __init__(self, body: Any, head: nn.Module, *, picture: nn.Module, config: Mapping[str, Any]) -> None:
         super().__init__(
@@ -110,14 +110,14 @@ class Vit(BodyAndHead):
         return self.picture(segments)
 
     def load(self) -> None:
-        """Give the body the weights that ``vit.weights`` names; with ``none`` it keeps its random ones.
+        """Load the weights that ``vit.weights`` names into the body. With ``none`` it keeps its random ones.
 
-        A head in the file, ImageNet's, is left out.
+        ImageNet's head in the file is not loaded.
 
         Raises
         ------
         GenreproError
-            If they cannot be downloaded or read, or are those of another architecture or size.
+            If the weights cannot be downloaded or read, or have another architecture or size.
         """
         key = "vit.weights"
         if self.weights == "none":
@@ -133,7 +133,7 @@ class Vit(BodyAndHead):
 
 
 class _Picture(nn.Module):
-    """Normalised segments to normalised pictures; it has no parameters and nothing in the state dict."""
+    """Draw normalised segments as normalised pictures. It adds nothing to the state dict."""
 
     map: torch.Tensor | None
     centre: torch.Tensor
@@ -155,7 +155,7 @@ class _Picture(nn.Module):
         else:
             colours = self.map[(levels[:, 0] * 255).round().long()].permute(0, 3, 1, 2)
         colours = F.pad(colours, (self.white_columns, 0), value=1.0)
-        # Contiguous: what is resized has the same strides, and so the same bytes, whatever came in.
+        # Contiguous, so that resizing gives the same bytes whatever the strides of the input.
         picture = F.interpolate(
             colours.contiguous(), size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True
         )
@@ -163,7 +163,7 @@ class _Picture(nn.Module):
 
 
 def _levels(inputs: Mapping[str, Any]) -> dict[str, float]:
-    """From a normalised value to decibels; MFCC have none: three deviations either way fill the scale."""
+    """How values become decibels. MFCC have no decibels: their scale is 3 deviations around the mean."""
     if inputs["segments"]["representation"] == "mfcc":
         return {"mean": -0.5, "std": 1 / 6, "top_db": 1.0}
     return {"mean": inputs["mean"], "std": inputs["std"], "top_db": inputs["mel"]["top_db"]}
@@ -174,6 +174,6 @@ def _magma() -> torch.Tensor:
     import matplotlib
     import numpy as np
 
-    # Through 8 bits, as a PNG holds them.
+    # Rounded to 8 bits, as in a PNG.
     colours = np.round(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255) / 255
     return torch.from_numpy(colours).float()

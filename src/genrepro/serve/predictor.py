@@ -1,7 +1,6 @@
-"""Genre probabilities of a file or its bytes, by the steps that the stages take, from the model's own folder.
+"""Predict genre probabilities of a file or its bytes, by the same steps as the stages.
 
-Of the whole track, as `evaluate` scores it, and over time: of windows as long as the segments of training,
-side by side as in ``segment_accuracy``.
+For the whole track, as in stage evaluate, and over time: for windows as long as the segments of training.
 """
 
 import io
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A stretch of a file by itself."""
+    """The prediction for one window of a file."""
 
     start: float
     """s"""
@@ -38,10 +37,10 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model makes of a file."""
+    """The prediction for one file."""
 
     probabilities: dict[str, float]
-    """By genre, in label order: the mean over the segments that vote."""
+    """By genre, in label order: the vote of the segments."""
     over_time: list[Window]
     """From the file's start to its end."""
 
@@ -57,7 +56,7 @@ class Predictor:
     Raises
     ------
     GenreproError
-        If a file is missing or the two do not belong together.
+        If a file is missing or the two do not match.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,17 +67,17 @@ class Predictor:
         self.model = model.to(self.device)
 
     def __call__(self, file: Path | bytes) -> Prediction:
-        """The genre of a file, and of each window of it.
+        """Predict the genre of a file, and of each window of it.
 
         Parameters
         ----------
         file : Path or bytes
-            Where it is, or all that is in it.
+            The file's path or its contents.
 
         Raises
         ------
         GenreproError
-            If the file is missing, cannot be decoded, or is not of the kind that the model was trained on.
+            If the file is missing, cannot be decoded, or is a picture and not audio (or the reverse).
         """
         from genrepro.models.shared.batches import Cutter
 
@@ -112,9 +111,9 @@ class Predictor:
         return {genre: float(p) for genre, p in zip(self.description["genres"], probabilities, strict=True)}
 
     def _frames(self, file: Path | bytes) -> np.ndarray:
-        """What the model reads, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
+        """The model's input, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
         how: dict[str, Any] = self.description["mel"]
-        source: Any = file  # libsndfile and PIL read an open file as they read one that is named
+        source: Any = file  # libsndfile and PIL read open files too
         if isinstance(file, bytes):
             source, name = io.BytesIO(file), f"{len(file)} bytes"
         else:
@@ -129,7 +128,7 @@ class Predictor:
                 spectrogram = mel.log_mel(audio.decode(source, sample_rate=params.sample_rate), params=params)
         except (audio.UndecodableError, pictures.NotASpectrogramError) as error:
             raise GenreproError(f"{name}: {error}.") from error
-        # float16 on the way, as in mel.parquet: the numbers are then those of the evaluate stage.
+        # float16 as in mel.parquet, so that the numbers equal those of the evaluate stage.
         return represent(spectrogram.astype(np.float16), self.description)
 
 
@@ -144,7 +143,7 @@ def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
     np.ndarray [shape=(num_windows,), dtype=int64]
         First frame of each.
     int
-        Frames in each: fewer than ``window_frames`` where the file has fewer.
+        Frames in each window: fewer than ``window_frames`` if the file has fewer.
     """
     width = min(window_frames, num_frames)
     num_windows = max(1, math.ceil(num_frames / width - 0.1))
@@ -152,7 +151,7 @@ def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
 
 
 def _stretches(starts: np.ndarray, num_frames: int) -> Spans:
-    """Stretches of one length, each a track of its own."""
+    """Spans of one length, each as a track of its own."""
     number = np.arange(len(starts))
     return Spans(
         first_frame=starts.astype(np.int64),

@@ -1,14 +1,14 @@
-"""What MLflow runs to load a registered model: its *models from code*, so that no pickle is kept anywhere.
+"""The code that MLflow runs to load a registered model (*models from code*, without a pickle).
 
-`registry.register` has MLflow copy this file beside the weights and the package, so that a version computes
-by the code that it was registered with. It is executed, not imported, in whatever process serves the model.
+`registry.register` lets MLflow copy this file beside the weights and the package, so that a version always
+uses the code that it was registered with. The process that serves the model executes this file.
 """
 
 from genrepro.exact import numerics
 
-# ruff: noqa: E402 - numpy is imported below, if something else has not done so already
-_PINNED = numerics.pinned()  # by `genrepro serve`, before MLflow imported numpy
-numerics.pin()  # otherwise still in time for torch, which MLflow does not import
+# ruff: noqa: E402 - numpy must be imported after pinning
+_PINNED = numerics.pinned()  # true if `genrepro serve` did it before MLflow imported numpy
+numerics.pin()  # otherwise this is in time for torch, which MLflow does not import
 
 import base64
 import binascii
@@ -36,35 +36,35 @@ if not _PINNED and os.environ.get("GENREPRO_NATIVE") != "1":
 
 
 class Genres(PythonModel):
-    """Paths of clips or their bytes in, a row of genre probabilities for each out."""
+    """From paths of clips or their bytes to a row of genre probabilities for each."""
 
     def load_context(self, context: Any) -> None:
         """Read the model that MLflow keeps beside this file."""
         self._predictor = Predictor(Path(context.artifacts["weights"]).parent)
-        # The server has a thread for every request, and settings of torch's arithmetic are the process's.
+        # Requests run in threads, but the settings of torch's arithmetic belong to the whole process.
         self._one_at_a_time = threading.Lock()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """One row an input: ``genre``, a probability for each genre in label order, ``error``.
+        """One row for each input: ``genre``, a probability for each genre in label order, ``error``.
 
         Parameters
         ----------
         context : mlflow.pyfunc.PythonModelContext
         model_input : pd.DataFrame
-            ``path``, of a file that this process can read, or ``audio``, the bytes of one; a table may have
-            both columns, a row one value.
+            ``path`` of a file that this process can read, or ``audio``, its bytes. A table may have both
+            columns, but each row has one value.
         params : dict, optional
             Unused.
 
         Returns
         -------
         pd.DataFrame
-            Of an input that cannot be read ``error`` says why, in one sentence, and the rest is null.
+            If an input cannot be read, ``error`` says why in one sentence, and the rest is null.
         """
         if not {"path", "audio"} & set(model_input.columns):
             raise MlflowException.invalid_parameter_value("name a column of the input `path` or `audio`.")
         rows = [self._row(row) for row in model_input.to_dict("records")]
-        # As objects, since a null among floats would become NaN, which JSON does not have.
+        # As objects: a null among floats would become NaN, which JSON does not have.
         return pd.DataFrame(rows, index=model_input.index, dtype=object)
 
     def _row(self, given: Mapping[Any, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Genres(PythonModel):
 
 
 def _file(given: Mapping[Any, Any]) -> Path | bytes:
-    """The one value of a row; null and empty are none, since MLflow's JSON has no null bytes."""
+    """The one value of a row. Empty counts as null, because MLflow's JSON has no null bytes."""
     values = {key: value for key, value in given.items() if isinstance(value, str | bytes) and value}
     if len(values) != 1:
         raise GenreproError("an input is either a path or the bytes of a file in audio, and not empty.")
@@ -91,9 +91,9 @@ def _file(given: Mapping[Any, Any]) -> Path | bytes:
 
 
 def _decoded(content: bytes) -> bytes:
-    """``content``, out of base64 if it is all of that alphabet, as no file of sound or picture is.
+    """``content``, decoded if it is base64, which no sound or picture file is.
 
-    MLflow decodes it in `dataframe_records` and `dataframe_split`, not in `inputs` and `instances`.
+    MLflow decodes base64 in `dataframe_records` and `dataframe_split`, not in `inputs` and `instances`.
     """
     try:
         return base64.b64decode(content, validate=True)

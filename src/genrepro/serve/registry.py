@@ -1,8 +1,8 @@
-"""The trained model in MLflow's registry: logged so that any MLflow can serve it, versioned under a name.
+"""Register the trained model in MLflow, so that any MLflow can serve it, as a version of a name.
 
-What is logged needs neither this repository nor a download: weights (of a frozen body too) and description,
-the package's code, and the versions of what it computes with. A version says what the model is worth by its
-tags, and is found again by the hash of its weights.
+A registered model needs neither this repository nor a download. It has the weights (also of a frozen body),
+the description, the package's code, and the versions of the libraries. A version's tags give the model's
+scores. It is found again by the hash of its weights.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import read_json
 from genrepro.models.shared import checkpoint
 
-# A name stands in addresses and filters, which keep other characters for themselves.
+# A name is part of addresses and filters, in which other characters have a meaning.
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
-# What a prediction imports; dvc, the trainer and the tools are left out, and so is the index they came from.
+# The packages that a prediction imports.
 _REQUIRED = (
     "librosa",
     "mlflow",
@@ -58,7 +58,7 @@ class Version:
     """Whether it was registered just now."""
 
     def text(self) -> str:
-        """What it is and is worth, as far as its tags say."""
+        """The model, its data and its accuracy in words, as far as the tags have them."""
         tags = self.tags
         parts = [tags.get("model", "a model") + (f" on {tags['dataset']}" if "dataset" in tags else "")]
         if "split_strategy" in tags:
@@ -71,7 +71,7 @@ class Version:
 
 
 def register(folder: Path, *, name: str) -> Version:
-    """Log the model in ``folder`` and make it the next version of ``name``, or find the one that it is.
+    """Log the model in ``folder`` as the next version of ``name``, or find the version with these weights.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ def register(folder: Path, *, name: str) -> Version:
     Raises
     ------
     GenreproError
-        If the model cannot be read, the name is none, or the store cannot be reached.
+        If the model cannot be read, the name is not valid, or the store cannot be reached.
     """
     _check(name)
-    _, description = checkpoint.load(folder)  # it is whole, before anything is written
+    _, description = checkpoint.load(folder)  # checks that it is complete, before anything is written
     if taken := {"genre", "error"} & set(description["genres"]):
         raise GenreproError(
             f"a genre is called {min(taken)!r}, which is a column of the answers: give it another name."
@@ -112,11 +112,11 @@ def register(folder: Path, *, name: str) -> Version:
 
 
 def offer(folder: Path, *, name: str) -> None:
-    """`register` for a stage: like tracking, it ends with a one-line warning and never the work itself."""
+    """`register` for a stage: an error gives a one-line warning and does not end the stage."""
     where = stores.name()  # registering sets MLFLOW_TRACKING_URI
     try:
         version = register(folder, name=name)
-    except Exception as error:  # whatever it is, the stage has its results
+    except Exception as error:  # the stage already has its results
         reason = " ".join(str(error).split())[:200]
         print(f"genrepro: {folder} is not registered: {type(error).__name__}: {reason}", file=sys.stderr)
     else:
@@ -130,16 +130,16 @@ def find(name: str, version: str) -> Version:
     ----------
     name : str
     version : str
-        Its number, or ``latest``.
+        A number, or ``latest``.
 
     Raises
     ------
     GenreproError
-        If the store cannot be reached, or knows no such name or version.
+        If the store cannot be reached, or has no such name or version.
     """
     _check(name)
     known: dict[int, Version] = {}
-    if os.environ.get("MLFLOW_TRACKING_URI") or stores.database().exists():  # to ask makes one
+    if os.environ.get("MLFLOW_TRACKING_URI") or stores.database().exists():  # asking would create one
         client, _ = tracking.connect()
         with _in_words():
             known = {found.number: found for found in _versions(client, name)}
@@ -162,14 +162,14 @@ def find(name: str, version: str) -> Version:
 
 
 def whole(folder: Path, temporary: Path) -> Path:
-    """The folder of a model that needs no other file: ``temporary``, filled, if its body is frozen.
+    """A folder with the complete model: ``temporary``, filled, if its body is frozen, else ``folder``.
 
-    A frozen body is not kept with a model, but drawn again, downloaded, or read from where it was.
+    A frozen body is not saved with a model (see `checkpoint.load`).
     """
     model, description = checkpoint.load(folder)
     if "body" not in description:
         return folder
-    del description["body"]  # then all weights are those of the file
+    del description["body"]  # the file then has all weights
     checkpoint.save(temporary, model.state_dict(), description)
     return temporary
 
@@ -192,7 +192,7 @@ def _in_words() -> Iterator[None]:
 
 
 def _versions(client: Any, name: str) -> list[Version]:
-    """All versions of ``name``; none where nobody has registered it."""
+    """All versions of ``name``. Empty if it is not registered."""
     found, token = [], None
     while True:
         page = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
@@ -209,7 +209,7 @@ def _lost(client: Any, version: Version) -> Path | None:
 
 
 def _run(client: Any, experiment_id: str, description: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """The newest run of these weights, or a new one; and the version's tags that it knows."""
+    """The newest run with these weights, or a new one, and the version's tags that it gives."""
     weights = description["weights_sha256"]
     runs = client.search_runs(
         [experiment_id],
@@ -229,7 +229,7 @@ def _run(client: Any, experiment_id: str, description: dict[str, Any]) -> tuple[
 
 
 def _by_lock(folder: Path) -> dict[str, str]:
-    """The version's tags that dvc.lock vouches for: metrics/test.json is of the weights in ``folder``."""
+    """The version's tags from metrics/test.json, if dvc.lock proves that it scores these weights."""
     lock, test = Path("dvc.lock"), Path("metrics", "test.json")
     if not (lock.is_file() and test.is_file()):
         return {}
@@ -257,13 +257,13 @@ def _by_lock(folder: Path) -> dict[str, str]:
 
 
 def _md5(path: Path) -> str:
-    """The hash by which DVC knows a file."""
+    """The hash that DVC uses for a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _log(folder: Path, description: dict[str, Any], *, run_id: str) -> str:
-    """Log the model to a run; its address."""
+    """Log the model to a run. Returns its address."""
     import mlflow
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -298,7 +298,7 @@ def _log(folder: Path, description: dict[str, Any], *, run_id: str) -> str:
 
 
 def requirements(description: dict[str, Any]) -> list[str]:
-    """What another machine installs to predict as this one does: ``name==version``, from any index."""
+    """The packages for predicting on another machine as here: ``name==version``, from any index."""
     names = {*_REQUIRED, *_OF_MODEL.get(description["model"], ())}
     if description["mel"]["kind"] == "picture":
         names |= {*_OF_PICTURES}
@@ -307,7 +307,7 @@ def requirements(description: dict[str, Any]) -> list[str]:
 
 
 def _tone() -> bytes:
-    """A WAV file of a quarter of a second, 4 kB: an example that needs no file on the server."""
+    """A WAV file of a quarter of a second, 4 kB, as an example that needs no file on the server."""
     file = BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)

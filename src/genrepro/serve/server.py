@@ -1,6 +1,6 @@
-"""A registered model behind HTTP: `mlflow models serve` in this environment, with pinned arithmetic.
+"""Serve a registered model over HTTP: `mlflow models serve` in this environment, with pinned arithmetic.
 
-What can be known to be wrong is said before anything starts; what has started ends with this process.
+Address and port are checked before anything starts. All processes of the server end with this one.
 """
 
 import ctypes
@@ -20,11 +20,11 @@ from genrepro.serve.registry import Version
 
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _ENDS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-_GRACE = 10.0  # s, for requests that are being answered when the end comes
+_GRACE = 10.0  # s, for requests that are running when the server is stopped
 
 
 def check_address(host: str, port: int) -> None:
-    """Raise GenreproError where nothing can listen on ``host`` and ``port``."""
+    """Raise GenreproError if no server can listen on ``host`` and ``port``."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -32,8 +32,8 @@ def check_address(host: str, port: int) -> None:
     for family, kind, protocol, _, address in found:
         try:
             with socket.socket(family, kind, protocol) as probe:
-                if os.name == "posix":  # elsewhere it would let two programs share a port
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself asks
+                if os.name == "posix":  # on Windows this would let two programs share a port
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
                 probe.bind(address)
         except OSError as error:
             if error.errno in _NOT_HERE and len(found) > 1:  # localhost without IPv6: the server skips it too
@@ -45,17 +45,17 @@ def check_address(host: str, port: int) -> None:
 
 
 def command(version: Version, *, host: str, port: int) -> list[str]:
-    """What serves a registered version from an activated environment, with MLFLOW_TRACKING_URI set."""
+    """The command that serves a version, in an activated environment with MLFLOW_TRACKING_URI set."""
     model = f"models:/{version.name}/{version.number}"
     address = ["--host", host, "--port", str(port)]
     return ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", *address]
 
 
 def run(version: Version, *, host: str, port: int) -> bool:
-    """Serve until a signal ends it; whether one did, or the server ended by itself.
+    """Serve until a signal. Returns False if the server ended by itself.
 
-    The server and what it starts form a process group of their own, so that all of it ends, and no
-    keystroke reaches it twice.
+    The server and its children form a process group of their own, so that all of them end, and Ctrl-C does
+    not reach them twice.
     """
     python = Path(sys.executable)
     path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # MLflow starts `uvicorn` by its name
@@ -89,13 +89,13 @@ def run(version: Version, *, host: str, port: int) -> bool:
 
 
 def _adopt() -> None:
-    """Make orphans of what this process starts its own children, to wait for; Linux alone can."""
+    """Become the parent of orphaned descendants, to wait for them. Only Linux can do this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 
 
 def _end_group(group: int) -> None:
-    """Wait until nothing of a process group is left; make an end of what is after the time of grace."""
+    """End a process group: ask, wait for at most `_GRACE`, then kill the rest."""
     _signal(group, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     while _left(group) and time.monotonic() < deadline:
@@ -104,7 +104,7 @@ def _end_group(group: int) -> None:
 
 
 def _left(group: int) -> bool:
-    """Whether anything of the group still runs; what has ended is taken note of."""
+    """Whether a process of the group still runs. Ended ones are reaped."""
     try:
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass
@@ -114,9 +114,9 @@ def _left(group: int) -> bool:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Whether there was anything left to send it to."""
+    """Send a signal to a group. Returns False if there is no process to receive it."""
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # the latter is macOS's word for a zombie
+    except (ProcessLookupError, PermissionError):  # macOS raises PermissionError for a zombie
         return False
     return True

@@ -1,9 +1,10 @@
 """Stage sweep: from embeddings to a head for every cell of a grid.
 
-In: a frozen body's embeddings and sweeps/params.yaml. Out: curves of every head, the winner and what choosing
-it was worth. Read `grid` (the cells), `heads` (their training), `stack` (many heads at once on a GPU),
-`snapshots` (which epochs and which head validation chose), `optimism` (what that is worth on test tracks).
-A cell is its single experiment, so this package trains by `train`'s code and dvc.yaml names both.
+In: a frozen body's embeddings and sweeps/params.yaml. Out: curves of every head, the winner and its selection
+optimism. Read `grid` (the cells), `heads` (their training), `stack` (many heads at once on a GPU),
+`snapshots` (the epochs and the head that validation chooses), `optimism` (the winner on the test tracks). A
+cell gives the same result as its single experiment, so this package trains by `train`'s code and dvc.yaml
+names both.
 """
 
 from genrepro.sweep.grid import Cell, cells, load

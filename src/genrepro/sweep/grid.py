@@ -1,4 +1,4 @@
-"""The grid of a sweep: learning rates x weight decays x seeds, each point a cell with clean values.
+"""The grid of a sweep: learning rates x weight decays x seeds. Each point is a cell.
 
 Values come from decimal arithmetic: the second of 0.001, 0.0012, ... is 0.0012 and not 0.0012000000000000001.
 """
@@ -19,14 +19,14 @@ PATH = Path("sweeps", "params.yaml")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Range:
-    """Evenly spaced values, both ends among them where the step fits."""
+    """Evenly spaced values. Both ends are among them if the step fits."""
 
     first: float
     last: float
     step: float
 
     def values(self) -> tuple[float, ...]:
-        """From first on, as long as they are not above last; GenreproError if the step leads nowhere."""
+        """The values from first up to last. GenreproError if the step is not above 0."""
         first, last, step = (Decimal(str(value)) for value in (self.first, self.last, self.step))
         if step <= 0:
             raise GenreproError(f"step = {self.step:g} must be above 0")
@@ -42,21 +42,21 @@ class Grid:
     weight_decay: Range | tuple[float, ...]
     """Values of train.weight_decay."""
     seed: tuple[int, ...]
-    """Of initial weights, dropout and order; split and features stay those of the experiment's seed."""
+    """Seeds of initial weights, dropout and order. Split and features keep the experiment's seed."""
     report: str
-    """``none``, or a CSV file of a published sweep that is drawn beside this one."""
+    """``none``, or a CSV file of a published sweep to draw beside this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Cell:
-    """One point of the grid: one head. Cells sort by seed, then learning rate, then weight decay."""
+    """One point of the grid, that is one head. Sorted by seed, then learning rate, then weight decay."""
 
     seed: int
     lr: float
     weight_decay: float
 
     def params(self, config: Params) -> Params:
-        """The parameters of its single experiment."""
+        """The parameters of the experiment that trains this cell alone."""
         train = dataclasses.replace(config.train, lr=self.lr, weight_decay=self.weight_decay)
         return dataclasses.replace(config, seed=self.seed, train=train)
 
@@ -67,7 +67,7 @@ class _File:
 
 
 def load(path: Path = PATH) -> Grid:
-    """Read and check sweeps/params.yaml; GenreproError, one sentence, at the first thing that is wrong."""
+    """Read and check sweeps/params.yaml. GenreproError at the first fault."""
     return parse(sections.read(path), name=str(path))
 
 
@@ -101,7 +101,7 @@ def cells(grid: Grid, config: Params, *, name: str = str(PATH)) -> list[Cell]:
         Cell(seed=seed, lr=lr, weight_decay=weight_decay)
         for seed, lr, weight_decay in product(axes["seed"], axes["lr"], axes["weight_decay"])
     )
-    for cell in found:  # the sections' own checks: a learning rate above 0, a decay and a seed of at least 0
+    for cell in found:  # params.yaml's checks: a learning rate above 0, a decay and a seed of at least 0
         try:
             cell.params(config)
         except GenreproError as error:

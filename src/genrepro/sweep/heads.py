@@ -1,9 +1,9 @@
-"""A grid of heads on the embeddings of a frozen body: every cell trained as its single experiment is.
+"""Train a grid of heads on the embeddings of a frozen body, each as its single experiment would.
 
-On a CPU each head is a training of its own, one thread and one process a processor: a head's weights and
-moments stay in the processor's cache, nothing waits for another thread, and the result is that of the single
-experiment to the bit. On a GPU they train side by side (`heads`), as many as fit. What is finished is kept
-in a folder, so that a killed sweep goes on where it was.
+On a CPU every processor runs a process with one thread, which trains one head at a time. A head's weights and
+moments then stay in the processor's cache, no thread waits for another, and the result equals that of the
+single experiment to the bit. On a GPU as many heads as fit train at once (`stack`). Finished heads are kept
+in a folder, so that a killed sweep goes on where it stopped.
 """
 
 import hashlib
@@ -27,19 +27,19 @@ from genrepro.exact.streams import generator, integer
 from genrepro.models.shared.inputs import Features
 from genrepro.sweep.grid import Cell
 
-# A cell's rows while a sweep runs: each epoch's test results too, of which two survive (`snapshots`).
+# A cell's rows while a sweep runs. Of the test results, two epochs are kept at the end (`snapshots`).
 _ROWS = pa.schema(
     [*tables.SWEEP, pa.field("test_loss", pa.float32()), pa.field("test_accuracy", pa.float32())]
 )
 
 
-# Of params.yaml's train: what a cell replaces, and which epoch an experiment would keep.
+# The keys of params.yaml's train that cells may differ in. (`select` does not matter: all epochs are kept.)
 _OF_CELL = ("lr", "weight_decay", "select")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """All that a cell's training needs beside the cell."""
+    """Everything that training a cell needs, except the cell."""
 
     features: Features
     split: pd.DataFrame
@@ -62,29 +62,30 @@ def run(
     Parameters
     ----------
     features : Features
-        Of a frozen body.
+        Embeddings of a frozen body.
     split : DataFrame
     config : Params
-        What all cells share.
+        The parameters that all cells share.
     description : dict
         model.json, as `checkpoint.describe` makes it.
     cells : sequence of Cell
         Sorted.
     folder : Path
-        Of what is finished; taken up by the very same sweep, removed by whoever has written the result.
+        Keeps the finished heads. The same sweep goes on from it. The caller removes it after writing the
+        result.
     engine : str
-        ``processes``: one head a process, ``GENREPRO_WORKERS`` of them; ``stacked``: many heads at once on
-        one device; ``auto``: the faster one, processes on a CPU and stacked elsewhere.
+        ``processes``: ``GENREPRO_WORKERS`` processes, each with one head. ``stacked``: many heads at once on
+        one device. ``auto``: the faster of the two, which is processes on a CPU and stacked elsewhere.
 
     Returns
     -------
     DataFrame
-        Columns of `tables.SWEEP`, ``test_loss`` and ``test_accuracy``; sorted by cell and epoch.
+        Columns of `tables.SWEEP`, ``test_loss`` and ``test_accuracy``, sorted by cell and epoch.
 
     Raises
     ------
     GenreproError
-        If the body is not frozen, or heads would not run all their epochs.
+        If the body is not frozen, or if early stopping is on.
     """
     from genrepro.base import devices
     from genrepro.train import resume
@@ -132,18 +133,18 @@ def run(
 def train_winner(
     features: Features, split: pd.DataFrame, config: Params, description: dict[str, Any], *, folder: Path
 ) -> None:
-    """Train one cell once more and keep its model in ``folder``, as the train stage would.
+    """Train one cell again and save its model in ``folder``, as the train stage would.
 
     Parameters
     ----------
     features : Features
     split : DataFrame
     config : Params
-        Of the cell.
+        The parameters of the cell.
     description : dict
         See `run`.
     folder : Path
-        Of ``model.safetensors`` and ``model.json``.
+        For ``model.safetensors`` and ``model.json``.
     """
     from genrepro.models.shared import checkpoint
     from genrepro.train import fit
@@ -181,7 +182,7 @@ def train_cell(task: _Task, cell: Cell) -> pa.Table:
 
 
 def _processes(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Table]]:
-    """One head a process, each on one thread."""
+    """Train one head in each process, on one thread."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
@@ -190,7 +191,7 @@ def _processes(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Ta
     if num_workers <= 1:
         yield from ((cell, train_cell(task, cell)) for cell in cells)
         return
-    # No loky here: it replaces a worker whose memory has grown, as `numerics` has allocators do on purpose.
+    # Not loky: it replaces a worker whose memory has grown, which `numerics` lets allocators do on purpose.
     pool = ProcessPoolExecutor(
         num_workers,
         mp_context=multiprocessing.get_context("spawn"),
@@ -209,7 +210,7 @@ def _processes(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Ta
 
 
 _task: _Task | None = None
-"""In a worker process: what it trains on, which comes once and not with each cell."""
+"""In a worker process: its data, which are sent once and not with each cell."""
 
 
 def _begin_worker(task: _Task) -> None:
@@ -224,7 +225,7 @@ def _begin_worker(task: _Task) -> None:
 
     def end_with_it() -> None:
         parent.join()
-        os._exit(1)  # whoever waited for results was killed
+        os._exit(1)  # the process that waited for the results was killed
 
     threading.Thread(target=end_with_it, daemon=True).start()
 
@@ -235,7 +236,7 @@ def _train_in_worker(cell: Cell) -> pa.Table:
 
 
 def _stacked(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Table]]:
-    """As many heads at once as fit on the device, of one seed, whose batches they share."""
+    """Train as many heads of one seed at once as fit on the device. They share their batches."""
     import torch
 
     from genrepro import models

@@ -1,7 +1,7 @@
-"""What a sweep's winner is worth: its test results, their interval, and the optimism of choosing it.
+"""Summarise a sweep: the winners, their test results with interval, and their selection optimism.
 
-The best of many validation results is too good by construction: **selection optimism** is what the winner
-loses between validation and test.
+The best of many validation results is too good by construction. **Selection optimism** is the winner's
+validation accuracy minus its test accuracy.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from genrepro.sweep.snapshots import winner
 
 
 def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: float) -> dict[str, Any]:
-    """Of metrics/sweep.json: both winners with their test results.
+    """The contents of metrics/sweep.json: both winners with their test results.
 
     Parameters
     ----------
@@ -23,15 +23,15 @@ def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: flo
     num_tracks : int
         Test tracks.
     leaky : int
-        Of metrics/split.json.
+        From metrics/split.json.
     confidence : float
-        Of the Wilson interval of ``test_accuracy``, which ignores that the winner was chosen.
+        Confidence of the Wilson interval of ``test_accuracy``, which ignores that the winner was selected.
 
     Returns
     -------
     dict
-        ``num_cells``, ``num_diverged``, ``num_tracks``, ``leaky``; under ``by_loss`` and ``by_accuracy`` the
-        cell, its epoch, losses, accuracies and ``selection_optimism``: validation minus test accuracy.
+        ``num_cells``, ``num_diverged``, ``num_tracks``, ``leaky``. Under ``by_loss`` and ``by_accuracy`` the
+        cell, its epoch, losses, accuracies and ``selection_optimism`` (validation minus test accuracy).
     """
     return {
         "num_cells": len(cells),

@@ -1,7 +1,7 @@
-"""Which epoch of which head a sweep keeps, by validation.
+"""Choose epochs and heads of a sweep by validation.
 
-Two snapshots of every head: its best validation accuracy and its lowest validation loss, as the ViT report's
-two sweeps had them.
+Every head has two snapshots, as in the ViT report's two sweeps: the epoch with the best validation accuracy
+and the epoch with the lowest validation loss.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from genrepro.base import files, tables
 from genrepro.base.errors import GenreproError
 
 CELL = ["seed", "lr", "weight_decay"]
-# For each snapshot, in what order epochs and heads are better: ties by the other quantity.
+# How each snapshot ranks epochs and heads, as (keys, ascending). The second key breaks ties.
 ORDERS = {
     "accuracy": (["validation_accuracy", "validation_loss"], [False, True]),
     "loss": (["validation_loss", "validation_accuracy"], [True, False]),
@@ -23,41 +23,46 @@ _KEPT = ("epoch", "validation_loss", "validation_accuracy", "test_loss", "test_a
 
 
 def table(curves: pd.DataFrame) -> pd.DataFrame:
-    """metrics/sweep/cells.csv: both snapshots of every head.
+    """The contents of metrics/sweep/cells.csv: both snapshots of every head.
 
     Parameters
     ----------
     curves : DataFrame
-        Columns of `tables.SWEEP`, and ``test_loss`` and ``test_accuracy`` of every epoch, of which only those
-        of the two snapshots are kept.
+        Columns of `tables.SWEEP`, and ``test_loss`` and ``test_accuracy`` of every epoch. Only those of the
+        two snapshots are kept.
 
     Returns
     -------
     DataFrame
         `CELL`, then ``accuracy_epoch``, ``accuracy_validation_loss``, ... and the same for ``loss``, six
-        decimals; a head that never had a finite validation loss has none of them.
+        decimals. They are empty for a head that never had a finite validation loss.
     """
     found = curves[CELL].drop_duplicates(ignore_index=True)
     finite = curves[curves["validation_loss"].notna()]
     for name, (keys, ascending) in ORDERS.items():
-        # A stable sort: of equal epochs the first.
+        # The sort is stable, so that the first of equal epochs is kept.
         ranked = finite.sort_values(keys, ascending=ascending, kind="stable")
         best = ranked.drop_duplicates(CELL)[[*CELL, *_KEPT]]
-        # float32 has no six decimals to round to.
+        # float32 is too coarse to be rounded to six decimals.
         best[list(_KEPT[1:])] = best[list(_KEPT[1:])].astype("float64").round(6)
         best = best.rename(columns={key: f"{name}_{key}" for key in _KEPT}).astype({f"{name}_epoch": "Int64"})
         found = found.merge(best, on=CELL, how="left", validate="one_to_one")
     return found
 
 
-def winner(cells: pd.DataFrame, by: str) -> pd.Series:
-    """The head whose snapshot ``by`` (a key of `ORDERS`) validation calls best; of equal ones the first."""
+def ranked(cells: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The heads by their snapshot ``by`` (a key of `ORDERS`), best first. Diverged heads are left out."""
     keys, ascending = ORDERS[by]
-    ranked = cells.dropna(subset=[f"{by}_epoch"])
-    if ranked.empty:
+    finite = cells.dropna(subset=[f"{by}_epoch"]).sort_values(CELL)
+    return finite.sort_values([f"{by}_{key}" for key in keys], ascending=ascending, kind="stable")
+
+
+def winner(cells: pd.DataFrame, by: str) -> pd.Series:
+    """The best head and its snapshot ``by``. Of equal ones the first."""
+    heads = ranked(cells, by)
+    if heads.empty:
         raise GenreproError("sweep: no head has a finite validation loss; lower the learning rates.")
-    ranked = ranked.sort_values([f"{by}_{key}" for key in keys], ascending=ascending, kind="stable")
-    best = ranked.iloc[0]
+    best = heads.iloc[0]
     return best[[*CELL, *(f"{by}_{key}" for key in _KEPT)]].rename(lambda key: key.removeprefix(f"{by}_"))
 
 

@@ -1,8 +1,8 @@
-"""Many heads on the same embeddings, trained side by side: their weights stacked, one step for all.
+"""Train many heads at once on the same embeddings, with stacked weights and one step for all.
 
-On a GPU one head of the ViT report's kind fills a hundredth of the device; a thousand of them fill it. Every
-head sees the batches, the mixing and the dropout of its own single experiment, and has a learning rate and a
-weight decay of its own: where `fit.fit` multiplies matrices, this multiplies stacks of them.
+One head of the ViT report uses a hundredth of a GPU, and a thousand heads fill it. Every head sees the
+batches, the mixing and the dropout of its single experiment, and has its own learning rate and weight decay.
+`fit.fit` multiplies matrices, and this multiplies stacks of matrices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,20 @@ from genrepro.train import fit as training
 from genrepro.train import optimizer
 from genrepro.train.augment import mixup
 
-# AdamW's, as torch.optim has them by default.
+# The defaults of AdamW in torch.optim.
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One epoch of all heads; first axis of every array: the head."""
+    """The results of one epoch. The first axis of each array is the head."""
 
     batch_loss: np.ndarray
     """[shape=(num_heads, num_batches)]"""
     batch_accuracy: np.ndarray
     """[shape=(num_heads, num_batches)]"""
     num_segments: np.ndarray
-    """[shape=(num_batches,)] In each batch."""
+    """[shape=(num_batches,)] Size of each batch, the same for all heads."""
     validation: list[tuple[float, float]]
     """Loss and accuracy over tracks, of each head."""
     test: list[tuple[float, float]]
@@ -54,16 +54,16 @@ def fit(
     compute: Compute,
     rng: np.random.Generator,
 ) -> Iterator[Step]:
-    """Train a copy of ``head`` for each pair of ``lr`` and ``weight_decay``; gives each epoch as it ends.
+    """Train a copy of ``head`` for each pair of ``lr`` and ``weight_decay``, and yield each epoch.
 
     Parameters
     ----------
     head : nn.Module
-        Embeddings to logits, with the initial weights of every copy; no buffers.
+        From embeddings to logits, with the initial weights of every copy. It must have no buffers.
     lr, weight_decay : sequence of float
-        Of each copy; those of ``params`` are not used.
+        The values of each copy. Those of ``params`` are not used.
     training_segments : TrainingSegments
-        Of embeddings.
+        Segments that are embeddings.
     validation, test : FixedSegments
     voting : str
         See `voting.vote`.
@@ -71,13 +71,13 @@ def fit(
     params : Train
     compute : devices.Compute
     rng : np.random.Generator
-        The one that ``training_segments`` draws from.
+        The generator that ``training_segments`` draws from.
     """
     assert not list(head.buffers()), "a head with batch statistics would mix up its copies"
-    head = head.to(compute.device)  # the stack is cloned from it, onto the same device
+    head = head.to(compute.device)  # the stack is cloned from it, on the same device
     stack = _Stack(head, lr=lr, weight_decay=weight_decay, params=params)
     rate = optimizer.schedule(params, num_steps=params.epochs * len(training_segments))
-    # Dropout draws one mask for all heads: the one that the single experiment draws.
+    # Dropout draws one mask for all heads, the same as the single experiment.
     forward = torch.func.vmap(
         lambda weights, segments: torch.func.functional_call(head, weights, (segments,)),
         in_dims=(0, None),
@@ -125,15 +125,15 @@ def fit(
 
 
 def fitting(head: nn.Module, *, device: torch.device) -> int:
-    """How many copies of ``head`` fit into half of what the device has free; at least one."""
-    # Weights, gradients, two moments, an average, and what a step holds beside them.
+    """How many copies of ``head`` fit into half of the device's free memory, at least one."""
+    # Weights, gradients, two moments, an average, and the temporary arrays of a step.
     needed = 10 * sum(parameter.numel() * parameter.element_size() for parameter in head.parameters())
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 4 * 2**30
     return max(1, int(free // (2 * needed)))
 
 
 class _Stack:
-    """Stacked weights, their moments and their average; AdamW with a rate and a decay for each head."""
+    """Stacked weights, their moments and their average, with AdamW at a rate and a decay for each head."""
 
     def __init__(
         self,
@@ -153,20 +153,20 @@ class _Stack:
         self.averaged = (
             {name: value.clone() for name, value in self.weights.items()} if params.ema else self.weights
         )
-        # Few numbers, in float64 and on the CPU, as torch.optim has them.
+        # In float64 on the CPU, as in torch.optim.
         self.lr = torch.tensor(lr, dtype=torch.float64)
         self.weight_decay = torch.tensor(weight_decay, dtype=torch.float64)
 
     @torch.no_grad()
     def step(self, grads: dict[str, torch.Tensor], rate: float) -> None:
-        """One step of AdamW as torch.optim's, clipped and averaged as in `fit.fit`."""
+        """Make one step of AdamW as in torch.optim, clipped and averaged as in `fit.fit`."""
         self.number += 1
         self._clip(grads)
         corrected = [1 - beta**self.number for beta in _BETAS]
         for name, weights in self.weights.items():
             grad, first, second = grads[name], self.first[name], self.second[name]
             lr = self.lr * rate
-            if weights.ndim > 2:  # neither biases nor norms' scales decay; the first axis is the head
+            if weights.ndim > 2:  # biases and scales of norms do not decay (the first axis is the head)
                 weights.mul_(self._of_each_head(1 - lr * self.weight_decay, weights))
             first.lerp_(grad, 1 - _BETAS[0])
             second.mul_(_BETAS[1]).addcmul_(grad, grad, value=1 - _BETAS[1])

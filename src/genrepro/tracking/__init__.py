@@ -1,8 +1,8 @@
-"""One MLflow run for one experiment: training opens it, the evaluation of the same model completes it.
+"""Track experiments in MLflow, one run each: training opens it, the evaluation of its model completes it.
 
-In: what stages have written. Out: runs in MLflow's store. Whatever goes wrong here never ends the work.
-Read `connection` (how the store is opened), `runs` (what a run holds), `recorder` (the process
-beside a stage that records it).
+In: the outputs of stages. Out: runs in MLflow's store. An error here never ends the stage that is tracked.
+Read `connection` (opens the store), `runs` (the contents of a run), `recorder` (the process beside a stage
+that records its run).
 """
 
 from genrepro.tracking.connection import connect

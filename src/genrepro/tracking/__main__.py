@@ -1,8 +1,8 @@
-"""The process that records one run: `recorder` starts it, and talks to it through its standard input.
+"""The process that records one run. `recorder` starts it and sends to its standard input.
 
     python -m genrepro.tracking
 
-It ends when the stage does, or when it has waited for another. Ctrl-C is for the stage to handle.
+It ends with the stage, or after waiting for another one. It ignores Ctrl-C, which the stage handles.
 """
 
 import json
@@ -17,7 +17,7 @@ from genrepro.tracking.recorder import WAITING
 from genrepro.tracking.runs import Run
 
 SECONDS = 20.0
-"""That it waits: DVC looks at the model, then starts the evaluation."""
+"""How long it waits for the evaluation, which DVC starts after it has checked the model."""
 
 
 def main() -> None:
@@ -28,11 +28,11 @@ def main() -> None:
     connection: socket.socket | None = socket.socket(fileno=0)
     while connection is not None and record(run, connection):
         connection, run = _next(), Run()
-    os._exit(0)  # at once: MLflow takes long to be taken down, too
+    os._exit(0)  # at once, because shutting MLflow down takes long
 
 
 def record(run: Run, connection: socket.socket) -> bool:
-    """Record what comes until it ends; whether to wait for more."""
+    """Record all calls of a stage. Returns whether to wait for another stage."""
     calls: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     threading.Thread(target=_read, args=[connection, calls], daemon=True).start()
     begun = False
@@ -50,7 +50,7 @@ def record(run: Run, connection: socket.socket) -> bool:
 
 
 def _read(connection: socket.socket, calls: "SimpleQueue[dict[str, Any] | None]") -> None:
-    """Take all that comes at once, so that a stage never waits while a server is slow."""
+    """Read all calls at once, so that a stage never waits for a slow server."""
     with connection.makefile() as lines:
         for line in lines:
             calls.put(json.loads(line))
@@ -58,7 +58,7 @@ def _read(connection: socket.socket, calls: "SimpleQueue[dict[str, Any] | None]"
 
 
 def _next() -> socket.socket | None:
-    """The connection of the next stage in this folder, or None if none comes."""
+    """The connection of the next stage in this folder, or None if there is none in time."""
     try:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.settimeout(SECONDS)
@@ -68,7 +68,7 @@ def _next() -> socket.socket | None:
             connection, _ = listening.accept()
             connection.setblocking(True)
             return connection
-    except OSError:  # no DVC here, or nobody came
+    except OSError:  # no DVC here, or no stage came
         return None
     finally:
         WAITING.unlink(missing_ok=True)

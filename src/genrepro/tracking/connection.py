@@ -7,14 +7,14 @@ from typing import Any
 from genrepro.base import stores
 from genrepro.base.errors import GenreproError
 
-_PATIENCE = {  # without these an unreachable server holds a finished training for minutes
+_PATIENCE = {  # with MLflow's defaults, an unreachable server delays the stage by minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 
 
 def connect() -> tuple[Any, str]:
-    """An MLflow client and the id of the experiment ``genrepro``, for commands that are nothing without them.
+    """An MLflow client and the id of the experiment ``genrepro``, for commands that need them.
 
     Raises
     ------
@@ -36,16 +36,16 @@ def client() -> tuple[Any, str]:
     from mlflow import MlflowClient
     from mlflow.store.db import utils as databases
 
-    databases.MAX_RETRY_COUNT = 1  # ten attempts at a database that cannot be opened last 102 s
+    databases.MAX_RETRY_COUNT = 1  # the default of ten attempts takes 102 s if the database cannot be opened
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)  # a new store is not news
-    # Two queued experiments must not both create the database, which the client does, or the experiment.
+    # Two queued experiments must not both create the database (the client does) or the experiment.
     with FileLock(stores.database().with_suffix(".db.lock"), timeout=60):
         opened = MlflowClient(stores.address())
         experiment = opened.get_experiment_by_name("genrepro")
         if experiment is not None:
             stores.follow(experiment.artifact_location)
             return opened, experiment.experiment_id
-        # Without it MLflow's page opens on what it offers for language models, and not on runs.
+        # Without this tag, MLflow's page opens on its tools for language models, not on the runs.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return opened, opened.create_experiment("genrepro", artifact_location=stores.artifacts(), tags=tags)

@@ -1,8 +1,8 @@
-"""MLflow beside the work, in a process of its own: importing it takes longer than importing torch.
+"""Record in MLflow from a separate process, because importing MLflow takes longer than importing torch.
 
-A stage hands over what is to be recorded, each call as a line of JSON, and goes on. At its end it waits until
-all of it is recorded. If a stage is killed, its recorder sees the lines end, marks the run FAILED and ends.
-The recorder of a training waits a while for the evaluation, which then need not start another.
+A stage sends each call as a line of JSON and goes on. At its end it waits until everything is recorded. If a
+stage is killed, its lines end, and the recorder marks the run FAILED and ends. The recorder of a training
+waits a while for the evaluation, which then does not start another.
 """
 
 import json
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from genrepro.base.params import Params
 
 PATIENCE = 120.0
-"""Seconds that a stage which has ended waits for its recorder; MLflow gives up a server much sooner."""
+"""How long [s] a stage waits for its recorder at the end. MLflow gives up a server much sooner."""
 WAITING = Path(".dvc", "tmp", "recorder")
-"""Socket of a recorder that waits for the next stage. Relative: the name of a socket must be short."""
+"""Socket of a recorder that waits for the next stage. A relative path, as sockets need short names."""
 
 _prepared: "Recorder | None" = None
 
 
 class Recorder:
-    """A process that records one run, by the methods of `runs.Run`: none fails, and only `close` waits."""
+    """A process that records one run by the methods of `runs.Run`. No method fails. Only `close` waits."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
@@ -80,7 +80,7 @@ class Recorder:
             _warn(warning)
 
     def _start(self) -> None:
-        source = str(Path(__file__).parents[2])  # this very code, also in a queued experiment's clone
+        source = str(Path(__file__).parents[2])  # the same code, also in a queued experiment's clone
         path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
         ours, theirs = socket.socketpair()
         with theirs:
@@ -88,7 +88,7 @@ class Recorder:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", "genrepro.tracking"],
                     stdin=theirs.fileno(),
-                    # It may outlive the stage: nobody who reads what stages print must wait for it.
+                    # It may outlive the stage, and readers of the stage's output must not wait for it.
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env={**os.environ, "PYTHONPATH": path},
@@ -117,9 +117,9 @@ class Recorder:
 
 
 def prepare() -> None:
-    """Start the recorder that `start` or `log_evaluation` will use: MLflow is imported while torch is.
+    """Start the recorder early, so that it imports MLflow while the stage imports torch.
 
-    It ends with the stage if it is not used. Of several processes the first alone records.
+    It ends with the stage if it is not used. Of several processes only the first records.
     """
     global _prepared
     if os.environ.get("RANK", "0") == "0":
@@ -128,7 +128,7 @@ def prepare() -> None:
 
 @contextmanager
 def start(stage: str, config: "Params", description: dict[str, Any]) -> Iterator[Recorder]:
-    """An MLflow run around a training: FINISHED when the block succeeds, FAILED when it does not."""
+    """Open an MLflow run for a block: FINISHED if the block succeeds, FAILED if it raises."""
     run = _take()
     run.create(stage, config, description)
     try:

@@ -1,7 +1,7 @@
-"""What one MLflow run holds: training opens it, the evaluation of the same model completes it.
+"""Write one MLflow run: training opens it, the evaluation of the same model completes it.
 
-A run is found again by the hash of its model's weights. Whatever goes wrong here ends tracking with a warning
-and never the work that is tracked.
+A run is found again by the hash of its model's weights. An error ends tracking with a warning, and never the
+stage that is tracked.
 """
 
 import csv
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
+from genrepro.base.sections import flat
 from genrepro.tracking import connection
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _OURS = ("MLFLOW_", "DVC_")
 
 
 class Run:
-    """An MLflow run, or nothing once tracking has failed."""
+    """An MLflow run. Once tracking has failed, its methods do nothing."""
 
     def __init__(self) -> None:
         self.client: Any = None
@@ -42,7 +43,7 @@ class Run:
         self._attempt(load, always=True)
 
     def create(self, stage: str, opening: dict[str, Any]) -> None:
-        """Begin a run of ``stage``; ``opening`` as `opening` makes it."""
+        """Begin a run of ``stage``. See `opening` for ``opening``."""
         _set(opening["environment"])
         self._attempt(lambda: self._create(stage, opening), always=True)
 
@@ -73,7 +74,7 @@ class Run:
         self._attempt(find, always=True)
 
     def log_epoch(self, values: dict[str, float], *, milliseconds: int) -> None:
-        """One epoch's losses and accuracies, as a step of their curves, and when it ended."""
+        """Log the losses and accuracies of one epoch, and when it ended."""
 
         def log() -> None:
             from mlflow.entities import Metric
@@ -87,7 +88,7 @@ class Run:
         self._attempt(log)
 
     def log_training(self, metrics: dict[str, float], *, seconds: float) -> None:
-        """What the train stage wrote (metrics, model, learning curves) and how long the fit took, in s."""
+        """Log what the train stage wrote (metrics, model, learning curves) and how long the fit took [s]."""
         from genrepro.figures import training as figures
 
         def log() -> None:
@@ -107,7 +108,7 @@ class Run:
         self._attempt(log)
 
     def log_test(self, metrics: dict[str, float], *, genres: list[str]) -> None:
-        """What the evaluate stage wrote: its metrics, tables and the confusion matrix."""
+        """Log what the evaluate stage wrote: metrics, tables and the confusion matrix."""
         from genrepro.figures import training as figures
 
         def log() -> None:
@@ -123,25 +124,20 @@ class Run:
         self._attempt(log)
 
     def log_sweep(self, summary: dict[str, Any], *, model: str) -> None:
-        """What the sweep stage wrote: winners as metrics, and tables.
+        """Log what the sweep stage wrote: tables, and the winners as metrics.
 
-        A sweep is one run: hundreds of runs of a second each would bury all others.
+        A sweep is one run. Hundreds of runs of a second each would hide all others.
         """
 
         def log() -> None:
             for path in (Path("metrics", "sweep.json"), *sorted(Path("metrics", "sweep").glob("c*.*"))):
                 self.client.log_artifact(self.run_id, str(path), "metrics")
-            values = {
-                f"{key}.{name}" if isinstance(value, dict) else key: float(number)
-                for key, value in summary.items()
-                for name, number in (value.items() if isinstance(value, dict) else [("", value)])
-            }
-            self._log_batch(values, {"model_sha256": sha256(Path(model, "model.safetensors"))})
+            self._log_batch(flat(summary), {"model_sha256": sha256(Path(model, "model.safetensors"))})
 
         self._attempt(log)
 
     def log_sweep_figures(self, folder: str) -> None:
-        """Its pictures and the tables that DVC's plots draw."""
+        """Log the sweep's pictures and the tables that DVC plots."""
 
         def log() -> None:
             self.client.log_artifacts(self.run_id, str(Path(folder, "figures")), "figures")
@@ -162,7 +158,7 @@ class Run:
         tags = {
             "stage": stage,
             "dvc_experiment": experiment or "workspace",
-            **opening["data"],  # the hashes of what it was trained on
+            **opening["data"],  # the hashes of the data that trained it
         }
         run = client.create_run(
             experiment_id,
@@ -189,32 +185,28 @@ class Run:
             return
         try:
             action()
-        except Exception as error:  # whatever it is, the work that is tracked goes on
+        except Exception as error:  # tracking must never stop the stage
             self.client = None
             self.warning = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def opening(config: "Params | None", description: dict[str, Any]) -> dict[str, Any]:
-    """What a run begins with, as plain values: parameters, hashes of the data and, where known, the weights.
+    """The values that a run begins with: parameters, hashes of the data and, if known, of the weights.
 
     Parameters
     ----------
     config : Params, optional
-        None where no run would begin.
+        None if no run may begin.
     description : dict
         model.json.
     """
     sections = {} if config is None else asdict(config)
     return {
-        # A recorder that has waited was started by another stage.
+        # Another stage, with another environment, may have started the recorder.
         "environment": {key: value for key, value in os.environ.items() if key.startswith(_OURS)},
         "milliseconds": int(time.time() * 1000),
         "name": "" if config is None else f"{config.dataset}-{config.model}-{config.split.strategy}",
-        "params": {
-            f"{section}.{key}" if isinstance(values, dict) else section: str(value)
-            for section, values in sections.items()
-            for key, value in (values.items() if isinstance(values, dict) else [("", values)])
-        },
+        "params": {key: str(value) for key, value in flat(sections).items()},
         "data": description["data"],
         "weights_sha256": description.get("weights_sha256"),
     }
@@ -227,7 +219,7 @@ def _set(environment: dict[str, str]) -> None:
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
-    """A CSV file by column, as text; the recorder has no other need of pandas."""
+    """A CSV file by column, as text, without importing pandas."""
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     return {key: [row[number] for row in rows] for number, key in enumerate(header)}

@@ -2,7 +2,7 @@
 
 In: a features folder, the split, the section ``train``. Out: the weights of the kept epoch and its curves.
 Read `fit` (the loop), `room` (batches that are large enough), `optimizer` (AdamW, rates, schedules),
-`augment` (masks, stretch, mixup), `progress` (what changes while it runs), `resume` (how a killed training
+`augment` (shift, masks, mixup), `progress` (the state of a running training), `resume` (how a killed training
 goes on).
 """
 

@@ -102,7 +102,7 @@ def run(
     if description["segments"]["representation"] == "mfcc":
         params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are not bands
     with (
-        # A compiler arranges products by itself.
+        # torch.compile chooses its own kernels for matrix products.
         nullcontext() if params.compile else dense.arithmetic(compute.device, embedded=features.embedded),
         tqdm(
             total=params.epochs,
@@ -191,7 +191,7 @@ def fit(
     """
     rank, world = compute.rank, compute.num_processes
     require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
-    model.to(memory_format=torch.channels_last)  # a third faster on a CPU, tensor cores on a GPU
+    model.to(memory_format=torch.channels_last)  # a third faster on a CPU, and a GPU uses tensor cores
     model.to(compute.device)
     optimizer = adamw(model, params)
     network: Any = compute.share(model)

@@ -19,9 +19,9 @@ _FIRST, _LAST = 1 / 25, 1 / 25e4
 
 
 class AdamW(torch.optim.AdamW):
-    """torch's own, less its decorators for torch.compile, which import the compiler when they are called.
+    """torch's AdamW without the decorators for torch.compile, which import the compiler when called.
 
-    That took longer than an epoch of the default training. The optimiser itself is not compiled here.
+    The import took longer than an epoch of the default training, and the optimiser is not compiled here.
     """
 
     add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
@@ -46,7 +46,7 @@ def adamw(model: nn.Module, params: Train) -> torch.optim.Optimizer:
         ):
             if chosen:
                 groups.append({"params": chosen, "lr": lr, "peak_lr": lr, "weight_decay": weight_decay})
-    # The fused kernel takes its own square roots; the others ask MKL, whose last bit differs between vendors.
+    # The fused kernel computes its own square roots. The others call MKL, whose last bit depends on the CPU.
     return AdamW(groups, lr=params.lr, fused=True)
 
 

@@ -113,7 +113,7 @@ class Progress:
             number, _, key = name.partition(".")
             moments.setdefault(int(number), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        # The fused kernel walks through memory: moments lie in it as their parameters do, channels last.
+        # The fused kernel needs the moments in the same memory format as their parameters, channels last.
         for parameter, of_it in self.optimizer.state.items():
             for key, value in of_it.items():
                 if value.shape == parameter.shape:

@@ -1,4 +1,4 @@
-"""Whether batches are large enough: for the processes that share them, and for the model's batch norm."""
+"""Check that batches are large enough for the processes that share them and for the model's batch norm."""
 
 import copy
 
@@ -17,7 +17,7 @@ def require_room(
     batch_size: int,
     num_processes: int,
 ) -> None:
-    """Raise GenreproError where a process would get no segment of a batch, or one that batch norm refuses."""
+    """Raise GenreproError if a process would get no segment of a batch, or one and has batch norm."""
     smallest = len(training.num_pieces) // len(training) // num_processes
     if not smallest:
         raise GenreproError(f"train.batch_size = {batch_size} is too small for {num_processes} processes.")

@@ -1,4 +1,4 @@
-"""Segments as batches, gathered on the device from rows of packed frames: no loader, no work per sample."""
+"""Make batches of segments, gathered on the device from rows of packed frames, without a data loader."""
 
 from collections.abc import Iterator
 
@@ -12,38 +12,38 @@ from genrepro.models.shared.segments import Spans, fixed_spans, segment_frames, 
 
 
 class Cutter:
-    """Cuts segments out of packed frames, which stay on the device where they fit.
+    """Cut segments out of packed frames, which are kept on the device if they fit.
 
     Parameters
     ----------
     frames : np.ndarray [shape=(total_frames, num_bands), dtype=float16]
-        Or embeddings, float32, one a row.
+        Or embeddings, float32, one in each row.
     device : torch.device
-        Where batches appear.
+        Device of the batches.
     embedded : bool
         Whether the frames are embeddings.
     """
 
     def __init__(self, frames: np.ndarray, *, device: torch.device, embedded: bool = False) -> None:
         self.device, self.embedded = device, embedded
-        # float16 halves what stays on the device; arithmetic begins in float32, after the cut.
+        # float16 takes half the memory on the device. Segments become float32 when they are cut.
         rows = torch.from_numpy(frames)
         self.frames = rows.to(device) if _fits(rows, device) else rows
 
     def cut(self, first: np.ndarray, length: np.ndarray, place: np.ndarray) -> torch.Tensor:
-        """Segments of spans.
+        """Cut one segment out of each span.
 
         Parameters
         ----------
         first, length : np.ndarray [shape=(batch,), dtype=int64]
             Each span's first row and number of rows.
         place : np.ndarray [shape=(batch, segment_frames)]
-            Which rows of its span make each segment, counted from its first; past its end it is looped.
+            The rows of each segment, counted from its span's first. Beyond its end the span is repeated.
 
         Returns
         -------
         torch.Tensor [shape=(batch, 1, num_bands, segment_frames), dtype=float32]
-            Of embeddings [shape=(batch, embedding_size)].
+            For embeddings [shape=(batch, embedding_size)].
         """
         rows = first if self.embedded else first[:, None] + place.astype(np.int64) % length[:, None]
         segments = self.frames[torch.from_numpy(rows).to(self.frames.device)].to(self.device)
@@ -51,26 +51,26 @@ class Cutter:
 
 
 class TrainingSegments:
-    """Each epoch in a new order: of every track one segment, from a random place at a random pace, or all.
+    """Training segments in a new order each epoch: a random one of every track, or all of them.
 
-    A track that was dealt out in pieces gives a random one of them: an epoch then costs the same whatever the
-    split, and strategies are compared after the same number of steps.
+    A random segment has a random place and pace. A track that the split cuts into pieces gives a segment of
+    one random piece. So an epoch has as many steps for every split strategy, and strategies can be compared.
 
     Parameters
     ----------
     cutter : Cutter
     spans : Spans
-        Sorted by track, as `segments.spans` gives them.
+        Sorted by track, as from `segments.spans`.
     segment_frames : int
-        Length of a segment; no longer than the longest span.
+        Length of a segment, at most that of the longest span.
     batch_size : int
-        At most; batches of an epoch differ by one segment at most. Above 1 no batch has one segment: of an
-        odd number of segments in pairs one batch has three.
+        Largest size. Batches of an epoch differ by one segment at most. If it is above 1, no batch has a
+        single segment: with 2 and an odd number of segments, one batch has three.
     time_stretch : float
-        Largest change of pace: with 0.1 a segment covers 0.9 to 1.1 times its length of music.
+        Largest change of pace. With 0.1 a segment covers 0.9 to 1.1 times its length of music.
     rng : np.random.Generator
     every : bool
-        Every span once an epoch, instead of one of each track.
+        Give every span once an epoch, instead of one span of each track.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class TrainingSegments:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Segments [shape=(batch, 1, num_bands, segment_frames)] and labels [shape=(batch,)]."""
         order = self.rng.permutation(len(self.num_pieces))
-        # Batches are as equal as they can be: a last batch of one would break batch norm.
+        # Batches have equal sizes, or differ by one: a last batch of one segment would break batch norm.
         for tracks in np.array_split(order, len(self)):
             chosen = self.first_piece[tracks]
             if self.num_pieces.max() > 1:
@@ -116,17 +116,17 @@ class TrainingSegments:
 
 
 class FixedSegments:
-    """The same segments each time, for voting and embedding: every span as it is.
+    """Fixed segments for voting and embedding: every span is one segment.
 
-    A prediction depends on nothing but its own track: nothing is padded.
+    Nothing is padded, so a prediction depends on its own track only.
 
     Parameters
     ----------
     cutter : Cutter
     spans : Spans
-        As `segments.fixed_spans` gives them.
+        As from `segments.fixed_spans`.
     batch_size : int
-        At most; a batch holds segments of one length.
+        Largest size. All segments of a batch have the same length.
     """
 
     def __init__(self, cutter: Cutter, spans: Spans, *, batch_size: int = 64) -> None:
@@ -140,7 +140,7 @@ class FixedSegments:
             for first in range(0, len(members), batch_size)
         ]
         self.span = order
-        """[shape=(num_segments,)] Position of each segment in ``spans``, in the order in which they come."""
+        """[shape=(num_segments,)] Position in ``spans`` of each segment, in the order of iteration."""
         self.track = spans.track[order]
         """[shape=(num_segments,)] Position of each segment's track in ``spans.track_ids``."""
         self.label = spans.label[order]
@@ -156,7 +156,7 @@ class FixedSegments:
 def of_training(
     packed: Features, split: pd.DataFrame, cutter: Cutter, *, params: Train, rng: np.random.Generator
 ) -> TrainingSegments:
-    """The training side's batches, as ``segments.plan`` says."""
+    """The batches of the training side, as ``segments.plan`` asks."""
     plan = packed.description["segments"]["plan"]
     random = plan == "random" and not packed.embedded
     if random:
@@ -177,10 +177,10 @@ def of_training(
 def of_vote(
     packed: Features, split: pd.DataFrame, cutter: Cutter, *, side: str, role: str = "vote"
 ) -> FixedSegments:
-    """The segments of a side that vote, or with ``role`` grid those as long as in training."""
+    """The segments of a side that vote. With ``role`` grid, segments as long as in training."""
     return FixedSegments(cutter, fixed_spans(packed, split, side=side, role=role))
 
 
 def _fits(frames: torch.Tensor, device: torch.device) -> bool:
-    """Whether half of the device's free memory holds them; what does not fit is cut on the CPU."""
+    """Whether frames fit into half of the device's free memory. Otherwise segments are cut on the CPU."""
     return device.type != "cuda" or 2 * frames.nbytes < torch.cuda.mem_get_info(device)[0]

@@ -1,7 +1,7 @@
-"""A body that turns segments into embeddings, and a head that turns embeddings into logits.
+"""Models of two parts: a body from segments to embeddings and a head from embeddings to logits.
 
-What is frozen of the body stays as it was: no gradients, no dropout, whatever mode the model is in. Where all
-of it is frozen, embeddings can be made once and kept: the head on them is the whole model.
+The frozen part of a body has no gradients and no dropout, in training mode too. If all of the body is frozen,
+embeddings can be computed once and stored, and only the head is trained on them.
 """
 
 import hashlib
@@ -16,22 +16,22 @@ _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class BodyAndHead(nn.Module, ABC):
-    """The common part of models that start from foreign weights; each adds its own `prepare` and `load`.
+    """The common part of models that start from pretrained weights. Each adds its own `prepare` and `load`.
 
     Parameters
     ----------
     body : nn.Module
-        Prepared segments to embeddings [shape=(batch, embedding_size)].
+        From prepared segments to embeddings [shape=(batch, embedding_size)].
     head : nn.Module
-        Embeddings to logits [shape=(batch, num_genres)].
+        From embeddings to logits [shape=(batch, num_genres)].
     blocks : sequence of nn.Module
         The body's blocks of equal kind, from input to output.
     norm : nn.Module
-        What follows the last block; trained with it.
+        The norm after the last block, which is trained with it.
     embedding_size : int
     trainable_blocks : int or "all"
-        How many of the last blocks are trained; 0 freezes the body, "all" trains whatever comes before the
-        blocks too (patches, positions, class token).
+        How many of the last blocks are trained. 0 freezes the body. "all" also trains the part before the
+        blocks (patches, positions, class token).
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class BodyAndHead(nn.Module, ABC):
         super().__init__()
         self.body, self.head = body, head
         self.embedding_size = embedding_size
-        # In tuples, which torch does not register: each block has one name in the state dict.
+        # torch does not register modules in tuples, so each block has one name only in the state dict.
         self._blocks, self._norm = tuple(blocks), (norm,)
         self.trainable_blocks = trainable_blocks
         if trainable_blocks != "all":
@@ -58,11 +58,11 @@ class BodyAndHead(nn.Module, ABC):
 
     @property
     def frozen_body(self) -> bool:
-        """Whether nothing of the body is trained, so that `embed` gives the same each time."""
+        """Whether the whole body is frozen, so that `embed` always gives the same."""
         return self.trainable_blocks == 0
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode for what is trained; the frozen rest stays in evaluation mode, without dropout."""
+        """Set training mode. The frozen part stays in evaluation mode, without dropout."""
         super().train(mode)
         if self.trainable_blocks != "all":
             self.body.eval()
@@ -72,16 +72,16 @@ class BodyAndHead(nn.Module, ABC):
 
     @abstractmethod
     def load(self) -> None:
-        """Give the body the foreign weights that the model's section names, if it names any."""
+        """Load the pretrained weights that the model's section names into the body, if it names any."""
 
     @abstractmethod
     def prepare(self, segments: torch.Tensor) -> torch.Tensor:
-        """What the body reads, from segments [shape=(batch, 1, num_bands, num_frames)]."""
+        """The body's input, from segments [shape=(batch, 1, num_bands, num_frames)]."""
 
     def embed(self, segments: torch.Tensor) -> torch.Tensor:
         """Embeddings [shape=(batch, embedding_size)] of segments [shape=(batch, 1, num_bands, num_frames)].
 
-        Without a graph where the body is frozen.
+        A frozen body builds no graph for gradients.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_body):
             return self.encode(self.prepare(segments))
@@ -95,7 +95,7 @@ class BodyAndHead(nn.Module, ABC):
         return self.head(self.embed(segments))
 
     def body_sha256(self) -> str:
-        """Of the body's weights, in the order of their names."""
+        """The hash of the body's weights, in the order of their names."""
         digest = hashlib.sha256()
         for name, value in sorted(self.body.state_dict().items()):
             digest.update(name.encode())
@@ -105,8 +105,9 @@ class BodyAndHead(nn.Module, ABC):
     def layers(self) -> list[list[nn.Parameter]]:
         """Trainable parameters by depth: before the blocks, each block, then norm and head.
 
-        A learning rate that decays from the last to the first tunes a body gently. Depths where nothing is
-        trained are empty lists: a depth's distance from the head does not depend on what is frozen.
+        With them a learning rate can decay from the head to the first layer. Depths without trained
+        parameters are empty lists, so that a depth's distance from the head does not depend on what is
+        frozen.
         """
         inner = [list(block.parameters()) for block in self._blocks]
         last = [*self._norm[0].parameters(), *self.head.parameters()]
@@ -122,7 +123,7 @@ class BodyAndHead(nn.Module, ABC):
 
 
 def mlp(config: Mapping[str, Any], *, num_inputs: int, num_genres: int) -> nn.Sequential:
-    """A head of ``depth`` hidden layers of ``width``, each with activation and dropout; 0: a linear probe.
+    """Build a head of ``depth`` hidden layers, each with activation and dropout. Depth 0 is a linear probe.
 
     Parameters
     ----------

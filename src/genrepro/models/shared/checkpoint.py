@@ -1,6 +1,6 @@
-"""A trained model on disk: ``model.safetensors`` and ``model.json``, enough to predict with nothing else.
+"""Save and load a trained model: ``model.safetensors`` and ``model.json``, enough to predict.
 
-The description names the data by its hashes, never a commit: a commit id would make dvc.lock depend on
+The description names the data by hashes and not by a commit. A commit id would make dvc.lock depend on
 itself.
 """
 
@@ -20,7 +20,7 @@ _FROM_FEATURES = ("genres", "mel", "segments", "pooling", "frame_rate", "num_ban
 def describe(
     *, model: str, section: dict[str, Any], features: dict[str, Any], split_sha256: str
 ) -> dict[str, Any]:
-    """model.json without the hash of the weights.
+    """The contents of model.json, without the hash of the weights.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def describe(
     features : dict
         ``features.json``.
     split_sha256 : str
-        Of split.csv.
+        Hash of split.csv.
     """
     return {
         "model": model,
@@ -57,21 +57,21 @@ def save(folder: Path, state: "dict[str, torch.Tensor]", description: dict[str, 
 
 
 def load(folder: Path, *, with_body: bool = True) -> "tuple[nn.Module, dict[str, Any]]":
-    """Read a model; in evaluation mode, on the CPU.
+    """Read a model, on the CPU and in evaluation mode.
 
-    A frozen body is not in the file: hundreds of MB that would be the same in every experiment. It is drawn
-    again, downloaded, or read from where params.yaml said, and recognised by its hash.
+    A frozen body is not in the file: it has hundreds of MB and is the same in every experiment. It is made
+    again from its fixed seed, downloaded, or read from the file of params.yaml, and its hash is checked.
 
     Parameters
     ----------
     folder : Path
     with_body : bool
-        False gives the head of a frozen body alone, for embeddings.
+        False loads only the head if the body is frozen, for embeddings.
 
     Raises
     ------
     GenreproError
-        If a file is missing, weights and description do not belong together, or the body has changed.
+        If a file is missing, if weights and description do not match, or if the body has changed.
     """
     from safetensors.torch import load_file
 

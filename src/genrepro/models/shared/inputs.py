@@ -1,8 +1,8 @@
-"""The features folder, and where in it the segments of a split lie; `packing` and `embeddings` fill it.
+"""Read and write the features folder, which stage features fills.
 
-All tracks lie end to end in one array ``[total_frames, num_bands]``; a table says where each begins. A crop
-of any track is then a gather of consecutive rows, for a whole batch at once, and clips of any length need no
-padding. The embeddings of a frozen body (`embeddings`) are kept the same way, one row a segment.
+All tracks are concatenated in one array ``[total_frames, num_bands]``, and a table says where each begins. A
+batch of segments is then one gather of rows, and clips of any length need no padding. The embeddings of a
+frozen body are stored in the same way, one row for each segment.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ EMBEDDED = pa.schema(
     [
         pa.field("track_id", pa.string(), nullable=False),
         pa.field("genre", pa.string(), nullable=False),
-        pa.field("segment", pa.int64()),  # piece of the track, where the split deals out pieces
-        pa.field("role", pa.string(), nullable=False),  # grid | vote; a segment may have both, a row for each
+        pa.field("segment", pa.int64()),  # piece of the track, if the split deals out pieces
+        pa.field("role", pa.string(), nullable=False),  # grid | vote, a segment with both roles has two rows
         pa.field("first_frame", pa.int64(), nullable=False),  # row in frames.npy
         pa.field("num_frames", pa.int32(), nullable=False),  # 1
     ]
@@ -41,13 +41,13 @@ class Features:
     """A features folder in memory."""
 
     frames: np.ndarray
-    """[shape=(total_frames, num_bands), dtype=float16], normalised; of a frozen body, its embeddings
-    [shape=(total_segments, embedding_size), dtype=float32]."""
+    """[shape=(total_frames, num_bands), dtype=float16], normalised. With a frozen body,
+    embeddings [shape=(total_segments, embedding_size), dtype=float32]."""
     index: pd.DataFrame
-    """Columns of `INDEX`, sorted by track_id; of embeddings, those of `EMBEDDED`."""
+    """Columns of `INDEX`, or of `EMBEDDED` for embeddings, sorted by track_id."""
     description: dict[str, Any]
-    """genres (label order), mel, segments, pooling, frame_rate [Hz], num_bands, mean, std, sha256; with
-    embeddings also ``body``."""
+    """genres (label order), mel, segments, pooling, frame_rate [Hz], num_bands, mean, std, sha256.
+    Embeddings also have ``body``."""
 
     @property
     def genres(self) -> list[str]:
@@ -55,14 +55,14 @@ class Features:
 
     @property
     def embedded(self) -> bool:
-        """Whether the frames are embeddings of a frozen body, one a segment."""
+        """Whether the frames are embeddings of a frozen body, one for each segment."""
         return "body" in self.description
 
 
 def save(packed: Features, folder: Path, schema: pa.Schema = INDEX) -> None:
     """Write a features folder: ``frames.npy``, ``index.parquet``, ``features.json``.
 
-    It appears complete, by renaming, or not at all.
+    It is renamed into place when it is complete.
     """
     with replacing(folder) as partial:
         partial.mkdir()

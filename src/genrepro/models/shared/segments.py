@@ -1,4 +1,4 @@
-"""Where in the features folder the segments of a split lie: as whole tracks, pieces, or fixed segments."""
+"""Find the segments of a split in the features folder: whole tracks, pieces, or fixed segments."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from genrepro.models.shared.inputs import Features
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """The stretches of one side of a split: whole tracks, pieces of tracks, or segments."""
+    """The spans of one side of a split: whole tracks, pieces of tracks, or segments."""
 
     first_frame: np.ndarray
     """[shape=(num_spans,), dtype=int64] Row in `Features.frames`."""
@@ -26,14 +26,14 @@ class Spans:
 
 
 def segment_frames(description: dict[str, Any], key: str = "duration") -> int:
-    """Frames in a segment of training (``duration``) or of the vote (``vote_duration``)."""
+    """Number of frames in a segment of training (``duration``) or of the vote (``vote_duration``)."""
     return max(1, round(description["segments"][key] * description["frame_rate"]))
 
 
 def spans(index: pd.DataFrame, split: pd.DataFrame, *, side: str, genres: list[str]) -> Spans:
-    """The stretches of ``side``, in the order of split.csv.
+    """The spans of ``side``, in the order of split.csv.
 
-    With a ``segment`` column each row is that piece of its track, of as many equal pieces as the split has.
+    If the split has a column ``segment``, tracks are cut into equal pieces and each row is one of them.
     """
     chosen = split[split["split"] == side].merge(index, on="track_id", validate="many_to_one")
     first = chosen["first_frame"].to_numpy(np.int64)
@@ -48,15 +48,15 @@ def spans(index: pd.DataFrame, split: pd.DataFrame, *, side: str, genres: list[s
 
 
 def even(whole: Spans, *, segment_frames: int, num_segments: int) -> Spans:
-    """Evenly spaced segments of every span, overlapping where they must; each becomes a span.
+    """Cut every span into evenly spaced segments, which overlap if it is short.
 
     Parameters
     ----------
     whole : Spans
     segment_frames : int
-        Length of a segment; a span shorter than it is taken whole, as it is.
+        Length of a segment. A shorter span is one segment.
     num_segments : int
-        Of each span; one with no room for so many different ones gives fewer.
+        Number of segments of each span. A span that is too short for so many different ones has fewer.
     """
     width = np.minimum(whole.num_frames, segment_frames)
     starts = [
@@ -79,11 +79,11 @@ def fixed_spans(packed: Features, split: pd.DataFrame, *, side: str, role: str) 
     Parameters
     ----------
     packed : Features
-        Spectrograms, or embeddings that were made of these very segments.
+        Spectrograms, or the embeddings of these segments.
     split : DataFrame
     side : str
     role : str
-        ``vote``: those that vote on a track; ``grid``: as long as those of training.
+        ``vote``: the segments that vote on a track. ``grid``: segments as long as those of training.
     """
     if packed.embedded:
         index = packed.index[packed.index["role"] == role].drop(columns="role")
@@ -102,7 +102,7 @@ def fixed_spans(packed: Features, split: pd.DataFrame, *, side: str, role: str) 
 
 
 def cut(whole: Spans, description: dict[str, Any], *, role: str) -> Spans:
-    """The ``grid`` or ``vote`` segments of spans of spectrograms, as features.json or model.json says."""
+    """Cut spans of spectrograms into ``grid`` or ``vote`` segments, as features.json or model.json asks."""
     length, number = (
         ("vote_duration", "num_segments") if role == "vote" else ("duration", "num_grid_segments")
     )

@@ -1,4 +1,4 @@
-"""From a model to tracks: probabilities of segments, and the vote of a track's segments."""
+"""Predict tracks: probabilities of segments, and the vote of a track's segments."""
 
 from contextlib import nullcontext
 
@@ -15,15 +15,15 @@ from genrepro.models.shared.batches import FixedSegments
 def segment_probabilities(
     model: nn.Module, segments: FixedSegments, compute: Compute | None = None
 ) -> np.ndarray:
-    """Softmax of every segment, in float64.
+    """Class probabilities of every segment.
 
     Parameters
     ----------
     model : nn.Module
-        On the segments' device; left in evaluation mode.
+        On the segments' device. It is left in evaluation mode.
     segments : FixedSegments
     compute : devices.Compute, optional
-        Its precision is used.
+        Sets the precision.
 
     Returns
     -------
@@ -42,16 +42,16 @@ def segment_probabilities(
 
 
 def vote(probabilities: np.ndarray, track: np.ndarray, *, how: str = "mean") -> np.ndarray:
-    """The verdict of each track's segments.
+    """Combine the probabilities of each track's segments.
 
     Parameters
     ----------
     probabilities : np.ndarray [shape=(num_segments, num_genres)]
     track : np.ndarray [shape=(num_segments,)]
-        Track of each segment, 0 .. num_tracks - 1, none without a segment.
+        Track of each segment, 0 .. num_tracks - 1. Every track has a segment.
     how : str
-        ``mean`` probability; or ``majority``: each segment gives its genre a vote, and all of them together
-        share out one more by their mean probability, which settles ties and leaves no genre at 0.
+        ``mean``: the mean probability. ``majority``: each segment votes for its genre. One more vote is
+        divided by the mean probability, so that it breaks ties and no genre has 0.
 
     Returns
     -------

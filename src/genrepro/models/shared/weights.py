@@ -1,7 +1,7 @@
-"""Foreign weights: read without running code of theirs, and refused with a sentence where they do not fit.
+"""Read pretrained weights without running code from their files, and check that they fit the model.
 
-Files are safetensors, or torch's own format opened with ``weights_only=True``. Downloads are torchvision's
-(its cache is ``$TORCH_HOME``, its check the hash in the file's name) and transformers' (``$HF_HOME``).
+Files are safetensors, or torch's own format opened with ``weights_only=True``. torchvision downloads into
+``$TORCH_HOME`` and checks the hash in the file's name. transformers downloads into ``$HF_HOME``.
 """
 
 import sys
@@ -24,7 +24,7 @@ def read(path: Path, *, key: str) -> "dict[str, torch.Tensor]":
     Parameters
     ----------
     path : Path
-        ``*.safetensors``; any other name is taken for a file that ``torch.save`` wrote.
+        ``*.safetensors``. A file of any other name must be one that ``torch.save`` wrote.
     key : str
         The parameter that named the file, e.g. ``vit.weights``, for messages.
 
@@ -45,7 +45,7 @@ def read(path: Path, *, key: str) -> "dict[str, torch.Tensor]":
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # on bytes that torch did not write its reader raises a dozen types
+    except Exception as error:  # torch's reader raises a dozen types for bytes that it did not write
         raise GenreproError(
             f"{key}: {path} is damaged or holds more than tensors ({_first_line(error)}): bring it again."
         ) from error
@@ -53,7 +53,7 @@ def read(path: Path, *, key: str) -> "dict[str, torch.Tensor]":
 
 
 def download(weights: Any, *, key: str) -> "dict[str, torch.Tensor]":
-    """The state dict of one of torchvision's weights, downloaded once and checked by torchvision.
+    """The state dict of weights that torchvision downloads once and checks.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def download(weights: Any, *, key: str) -> "dict[str, torch.Tensor]":
     Raises
     ------
     GenreproError
-        If there is no network, the file that came is not the one that its name's hash promises, or the copy
-        that an earlier run left is damaged.
+        If there is no network, if the file does not have the hash in its name, or if an earlier download is
+        damaged.
     """
     import torch
 
@@ -97,38 +97,38 @@ def download(weights: Any, *, key: str) -> "dict[str, torch.Tensor]":
 
 
 def pretrained(kind: Any, source: str, *, expected: Mapping[str, tuple[str, Any]], key: str) -> Any:
-    """A transformers model from the hub, downloaded once by transformers, or from a folder in its format.
+    """A transformers model from the hub, which transformers downloads once, or from a folder in its format.
 
     Parameters
     ----------
     kind : type
         A class of transformers, such as ``ASTModel``.
     source : str
-        The hub's name of a model, or a folder that holds ``config.json`` and ``model.safetensors``.
+        A model's name on the hub, or a folder with ``config.json`` and ``model.safetensors``.
     expected : mapping
-        Where the configuration must agree: transformers' key to this project's and its value.
+        The required configuration: from transformers' key to this project's key and value.
     key : str
         The parameter that named the source, for messages.
 
     Raises
     ------
     GenreproError
-        If the model cannot be brought or read, is of another kind, or configured otherwise.
+        If the model cannot be downloaded or read, or has another type or configuration.
     """
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # transformers reports a left-out head as a page of warnings
+    logging.set_verbosity_error()  # transformers warns at length about the head that is not loaded
     try:
         values, _ = kind.config_class.get_config_dict(source)
         _agree(kind.config_class, values, expected, source=source, key=key)
-        # A safetensors file or none: older formats are pickles.
+        # Only safetensors: older formats are pickles, which can run code.
         model, report = kind.from_pretrained(
             source, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True
         )
     except GenreproError:
         raise
-    except Exception as error:  # of transformers, of the hub's client, of the network, of the file reader
+    except Exception as error:  # from transformers, the hub's client, the network or the file reader
         if Path(source).is_dir():
             advice = "it must hold config.json and model.safetensors as transformers writes them"
         else:
@@ -150,17 +150,17 @@ def pretrained(kind: Any, source: str, *, expected: Mapping[str, tuple[str, Any]
 
 
 def load(module: "nn.Module", state: "dict[str, torch.Tensor]", *, source: str, key: str) -> None:
-    """Copy ``state`` into ``module``: every tensor has its place, and every place its tensor.
+    """Copy ``state`` into ``module``. Names and shapes must match exactly.
 
     Raises
     ------
     GenreproError
-        If names or shapes are those of another architecture.
+        If names or shapes do not match.
     """
     wrong = f"{key}: {source} holds the weights of another architecture"
     try:
         missing, unexpected = module.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # shapes that differ, one line for each, the first of them below a title
+    except RuntimeError as error:  # a title, then one line for each shape that differs
         lines = [line.strip() for line in str(error).splitlines()]
         raise GenreproError(f"{wrong}: {lines[min(1, len(lines) - 1)].rstrip('.')}.") from error
     if missing or unexpected:
@@ -210,6 +210,6 @@ def _tensors(state: Any, *, source: str, key: str) -> "dict[str, torch.Tensor]":
 
 
 def _first_line(error: Exception) -> str:
-    """The first sentence of a message that may go on for pages."""
+    """The first sentence of a message, which may have pages."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].split(". ")[0].rstrip(".:")
