@@ -233,13 +233,16 @@ def test_mels_are_streamed_in_order_and_whole(tmp_path: Path) -> None:
     assert rows[149]["mel"] == pack_mel(spectrograms["a.00149"])
 
 
-@pytest.mark.parametrize("exclude", [(), ("silent",)])
-@pytest.mark.parametrize("fault", ["missing", "undecodable: no samples", "corrupt: sha1", "declared: empty"])
 def test_a_track_without_a_spectrogram_is_left_out_whatever_the_parameters_say(
-    fault: str, exclude: tuple[str, ...]
+    subtests: pytest.Subtests,
 ) -> None:
-    table = examine(clip("a.0"), clip("a.1", **BROKEN, fault=fault), clip("a.2", rms=0.0), exclude=exclude)
-    kind = fault.partition(":")[0]
-    assert table["excluded"].to_pylist() == [None, kind, "silent" if exclude else None]
-    with pytest.raises(GenreproError, match="shorten" if exclude else "mend the data, or set"):
-        faults.require_sound(table)
+    for exclude in [(), ("silent",)]:
+        for fault in ["missing", "undecodable: no samples", "corrupt: sha1", "declared: empty"]:
+            with subtests.test(fault=fault, exclude=exclude):
+                table = examine(
+                    clip("a.0"), clip("a.1", **BROKEN, fault=fault), clip("a.2", rms=0.0), exclude=exclude
+                )
+                kind = fault.partition(":")[0]
+                assert table["excluded"].to_pylist() == [None, kind, "silent" if exclude else None]
+                with pytest.raises(GenreproError, match="shorten" if exclude else "mend the data, or set"):
+                    faults.require_sound(table)

@@ -1,7 +1,6 @@
 """Claims about the names in pictures: drawn as they are, and never as a box."""
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,18 +31,22 @@ def strict() -> None:
     warnings.simplefilter("error", UserWarning)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_name_can_be_drawn_in_every_kind_of_figure(name: str, tmp_path: Path) -> None:
-    predictions = pd.DataFrame({"genre": [name, "rock"], "predicted": ["rock", "rock"]})
-    training.confusion_matrix(predictions, genres=[name, "rock"], path=tmp_path / "matrix.png")
-    figure, _ = plotting.subplots(1, 1, figsize=(4, 3))
-    plotting.caption(figure, f"vit, weights {name}.pth, on folder.")
-    plotting.save(figure, tmp_path / "caption.png")
-    mels = write_mels(tmp_path / "mel.parquet", {"a": np.zeros((20, 8))})
-    catalog = make_catalog([{"track_id": "a", "genre": name, "artist": name}])
-    draw_gallery(mels, catalog, folder=tmp_path / "png", per_genre=1)
-    with Image.open(tmp_path / "png" / f"{name}.png") as sheet:
-        assert sheet.size[0] > 1000
+def test_every_name_can_be_drawn_in_every_kind_of_figure(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for name in NAMES:
+        with subtests.test(name=name):
+            tmp_path = tmp_path_factory.mktemp("case")
+            predictions = pd.DataFrame({"genre": [name, "rock"], "predicted": ["rock", "rock"]})
+            training.confusion_matrix(predictions, genres=[name, "rock"], path=tmp_path / "matrix.png")
+            figure, _ = plotting.subplots(1, 1, figsize=(4, 3))
+            plotting.caption(figure, f"vit, weights {name}.pth, on folder.")
+            plotting.save(figure, tmp_path / "caption.png")
+            mels = write_mels(tmp_path / "mel.parquet", {"a": np.zeros((20, 8))})
+            catalog = make_catalog([{"track_id": "a", "genre": name, "artist": name}])
+            draw_gallery(mels, catalog, folder=tmp_path / "png", per_genre=1)
+            with Image.open(tmp_path / "png" / f"{name}.png") as sheet:
+                assert sheet.size[0] > 1000
 
 
 def test_what_no_font_has_is_escaped_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:

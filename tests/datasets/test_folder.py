@@ -76,9 +76,10 @@ def test_an_archive_that_wraps_everything_in_one_folder_is_the_same(tmp_path: Pa
     pd.testing.assert_frame_equal(wrapped, read(root, tmp_path / "raw2"))
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
+def test_a_layout_that_is_not_meant_is_refused_by_what_was_seen(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for names, words in [
         (("rock/cover.jpg",), ["no audio file"]),
         (("song.wav",), ["holds song.wav", "folder.layout = genre/file"]),
         (("rock/a.wav", "folk/live/b.wav"), ["equally deep", "genre/**/file"]),
@@ -92,19 +93,18 @@ def test_an_archive_that_wraps_everything_in_one_folder_is_the_same(tmp_path: Pa
             ["3 folders (Test, Train, val) lie above 2 (pop, rock)", "layout=split/genre/file or genre/"],
         ),
         (("train/a.wav", "test/b.wav"), ["test, train stand for genre", "sides of a split"]),
-    ],
-)
-def test_a_layout_that_is_not_meant_is_refused_by_what_was_seen(
-    names: tuple[str, ...], words: list[str], tmp_path: Path
+    ]:
+        with subtests.test(names=names):
+            tmp_path = tmp_path_factory.mktemp("case")
+            with pytest.raises(GenreproError) as caught:
+                read(collection(tmp_path / "mine", *names), tmp_path / "raw")
+            assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_named_layout_says_what_the_folders_are(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(GenreproError) as caught:
-        read(collection(tmp_path / "mine", *names), tmp_path / "raw")
-    assert all(word in str(caught.value) for word in words), caught.value
-
-
-@pytest.mark.parametrize(
-    ("layout", "names", "expected"),
-    [
+    for layout, names, expected in [
         (
             "genre/artist/file",
             ("pop/Ann/a.wav", "rock/Bob/a.wav"),
@@ -132,17 +132,15 @@ def test_a_layout_that_is_not_meant_is_refused_by_what_was_seen(
             [("pop", "Ann", None), ("rock", "Bob", None)],
         ),
         ("**/genre/file", ("a/pop/a.wav", "rock/b.wav"), [("pop", None, None), ("rock", None, None)]),
-    ],
-)
-@pytest.mark.parametrize("wrapper", ["", "My Music/2024/"])
-def test_a_named_layout_says_what_the_folders_are(
-    layout: str, names: tuple[str, ...], expected: list[tuple], wrapper: str, tmp_path: Path
-) -> None:
-    source = collection(tmp_path / "mine", *(wrapper + name for name in names))
-    table = read(source, tmp_path / "raw", layout=layout)
-    found = table[["genre", "artist", "official_split"]].itertuples(index=False)
-    assert sorted(map(tuple, found), key=str) == sorted(expected, key=str)
-    assert set(table["path"]) == set(names) and table["track_id"].is_unique
+    ]:
+        for wrapper in ["", "My Music/2024/"]:
+            with subtests.test(layout=layout, wrapper=wrapper):
+                tmp_path = tmp_path_factory.mktemp("case")
+                source = collection(tmp_path / "mine", *(wrapper + name for name in names))
+                table = read(source, tmp_path / "raw", layout=layout)
+                found = table[["genre", "artist", "official_split"]].itertuples(index=False)
+                assert sorted(map(tuple, found), key=str) == sorted(expected, key=str)
+                assert set(table["path"]) == set(names) and table["track_id"].is_unique
 
 
 def test_a_layout_whose_sides_are_none_is_refused(tmp_path: Path) -> None:
@@ -190,12 +188,16 @@ def test_what_was_left_out_is_counted(tmp_path: Path) -> None:
     assert counts["num_left_out_not_audio"] == 2 and counts["num_left_out_no_suffix"] == 1
 
 
-@pytest.mark.parametrize("suffix", folder.layouts.SUFFIXES)
-def test_every_suffix_of_music_is_a_track(suffix: str, tmp_path: Path) -> None:
-    table = read(
-        collection(tmp_path / "mine", f"rock/a{suffix}", f"rock/b{suffix.upper()}"), tmp_path / "raw"
-    )
-    assert table["track_id"].tolist() == ["rock/a", "rock/b"]
+def test_every_suffix_of_music_is_a_track(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for suffix in folder.layouts.SUFFIXES:
+        with subtests.test(suffix=suffix):
+            tmp_path = tmp_path_factory.mktemp("case")
+            table = read(
+                collection(tmp_path / "mine", f"rock/a{suffix}", f"rock/b{suffix.upper()}"), tmp_path / "raw"
+            )
+            assert table["track_id"].tolist() == ["rock/a", "rock/b"]
 
 
 def test_two_files_of_one_name_keep_their_suffixes(tmp_path: Path) -> None:
@@ -210,9 +212,10 @@ def test_two_files_of_one_name_keep_their_suffixes(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
+def test_a_damaged_table_is_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for text, words in [
         ("file,artist\nrock/a.wav,Ann\n", "needs a column `path`.*it has file, artist"),
         ("path,artist\n,Ann\n", "needs a column `path`.*line 2"),
         ("path,artist\nrock/a.wav,Ann\nrock/a.wav,Bob\n", "names rock/a.wav twice"),
@@ -227,11 +230,11 @@ def test_two_files_of_one_name_keep_their_suffixes(tmp_path: Path) -> None:
         ("", "cannot be read"),
         ('path,artist\nrock/a.wav,"Ann\n', "cannot be read"),
         ("path,artist\n\0rock/a.wav,Ann\n", "not text"),
-    ],
-)
-def test_a_damaged_table_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(GenreproError, match=words):
-        read(collection(tmp_path / "mine", "rock/a.wav", table=text), tmp_path / "raw")
+    ]:
+        with subtests.test(text=text):
+            tmp_path = tmp_path_factory.mktemp("case")
+            with pytest.raises(GenreproError, match=words):
+                read(collection(tmp_path / "mine", "rock/a.wav", table=text), tmp_path / "raw")
 
 
 TABLE = 'path,artist,split\nrock/a.wav,Zoë,test\nrock/b.wav,"Bob, Jr",train\n'
@@ -258,29 +261,42 @@ SAVED = {
 }
 
 
-@pytest.mark.parametrize("content", SAVED.values(), ids=list(SAVED))
-def test_a_table_is_read_in_every_form_that_spreadsheets_save(content: bytes, tmp_path: Path) -> None:
-    root = collection(tmp_path / "mine", "rock/a.wav", "rock/b.wav")
-    (root / "tracks.csv").write_bytes(content)
-    table = read(root, tmp_path / "raw")
-    artists = [name.replace(";", ",") for name in table["artist"]]
-    assert artists == ["Zoë", "Bob, Jr"] and table["official_split"].tolist() == ["test", "train"]
-    assert table["path"].tolist() == ["rock/a.wav", "rock/b.wav"]
+def test_a_table_is_read_in_every_form_that_spreadsheets_save(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for form in SAVED:
+        with subtests.test(form=form):
+            tmp_path = tmp_path_factory.mktemp("case")
+            content = SAVED[form]
+            root = collection(tmp_path / "mine", "rock/a.wav", "rock/b.wav")
+            (root / "tracks.csv").write_bytes(content)
+            table = read(root, tmp_path / "raw")
+            artists = [name.replace(";", ",") for name in table["artist"]]
+            assert artists == ["Zoë", "Bob, Jr"] and table["official_split"].tolist() == ["test", "train"]
+            assert table["path"].tolist() == ["rock/a.wav", "rock/b.wav"]
 
 
-@pytest.mark.parametrize("name", ["tracks.csv", "Tracks.csv", "TRACKS.CSV", "tracks.tsv", "Tracks.txt"])
-def test_a_table_is_found_in_any_case(name: str, tmp_path: Path) -> None:
-    root = collection(tmp_path / "mine", "rock/a.wav")
-    (root / name).write_text("path,artist\nrock/a.wav,Ann\n")
-    assert read(root, tmp_path / "raw")["artist"].tolist() == ["Ann"]
+def test_a_table_is_found_in_any_case(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for name in ["tracks.csv", "Tracks.csv", "TRACKS.CSV", "tracks.tsv", "Tracks.txt"]:
+        with subtests.test(name=name):
+            tmp_path = tmp_path_factory.mktemp("case")
+            root = collection(tmp_path / "mine", "rock/a.wav")
+            (root / name).write_text("path,artist\nrock/a.wav,Ann\n")
+            assert read(root, tmp_path / "raw")["artist"].tolist() == ["Ann"]
 
 
-@pytest.mark.parametrize("name", ["track.csv", "Traks.csv", "tracks (1).csv", "tracks.xlsx", "my tracks.csv"])
-def test_a_misspelt_name_of_a_table_is_refused(name: str, tmp_path: Path) -> None:
-    root = collection(tmp_path / "mine", "rock/a.wav")
-    (root / name).write_text("path,artist\nrock/a.wav,Ann\n")
-    with pytest.raises(GenreproError, match=r"but no tracks\.csv"):
-        read(root, tmp_path / "raw")
+def test_a_misspelt_name_of_a_table_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    for name in ["track.csv", "Traks.csv", "tracks (1).csv", "tracks.xlsx", "my tracks.csv"]:
+        with subtests.test(name=name):
+            tmp_path = tmp_path_factory.mktemp("case")
+            root = collection(tmp_path / "mine", "rock/a.wav")
+            (root / name).write_text("path,artist\nrock/a.wav,Ann\n")
+            with pytest.raises(GenreproError, match=r"but no tracks\.csv"):
+                read(root, tmp_path / "raw")
 
 
 def test_two_tables_are_refused(tmp_path: Path) -> None:

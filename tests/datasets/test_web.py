@@ -251,16 +251,21 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_table_is_read_as_spreadsheets_write_it(form: str, tmp_path: Path) -> None:
-    (tmp_path / "links.csv").write_bytes(FORMS[form])
-    (row,) = web.read_links(tmp_path / "links.csv")
-    assert (row["url"], row["genre"], row["artist"], row["start"]) == ("http://a/b", "rock", "Zoë", None)
+def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for form in FORMS:
+        with subtests.test(form=form):
+            (tmp_path / "links.csv").write_bytes(FORMS[form])
+            (row,) = web.read_links(tmp_path / "links.csv")
+            assert (row["url"], row["genre"], row["artist"], row["start"]) == (
+                "http://a/b",
+                "rock",
+                "Zoë",
+                None,
+            )
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
+def test_a_wrong_table_is_one_sentence(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for text, words in [
         ("", "it is empty"),
         ("url,genre\n", "names no genre"),
         ("url,artist\nhttp://a/b,Ann\n", "names no genre"),
@@ -279,13 +284,12 @@ def test_a_table_is_read_as_spreadsheets_write_it(form: str, tmp_path: Path) -> 
         ),
         ("url,genre\nhttp://a/b,rock\nhttp://a/b,folk\n", "names http://a/b twice"),
         ('url,genre\nhttp://a/b,"rock\n', "cannot be read as a table"),
-    ],
-)
-def test_a_wrong_table_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
-    (tmp_path / "links.csv").write_text(text, "utf-8")
-    with pytest.raises(GenreproError) as caught:
-        web.read_links(tmp_path / "links.csv")
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    ]:
+        with subtests.test(text=text):
+            (tmp_path / "links.csv").write_text(text, "utf-8")
+            with pytest.raises(GenreproError) as caught:
+                web.read_links(tmp_path / "links.csv")
+            assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_folder_and_no_source_are_one_sentence(tmp_path: Path) -> None:

@@ -63,19 +63,25 @@ def test_scores_are_scikit_learns() -> None:
     assert (test["segment_accuracy"], test["num_tracks"], test["num_groups"]) == (0.25, 6, 4)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_scores_of_any_tracks_are_scikit_learns(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    label = rng.choice(seed % 3 + 1, 40)  # some genres have no track
-    probabilities = softmax(rng.normal(0, 9, (40, 4)), axis=1)
-    predicted = probabilities.argmax(1)
-    scores, found = score(probabilities, label, np.arange(40)), {"labels": range(4), "zero_division": 0}
-    expected = f1_score(label, predicted, average="macro", **found)
-    assert scores.test["macro_f1"] == pytest.approx(expected, abs=1e-6)
-    assert scores.test["log_loss"] == pytest.approx(log_loss(label, probabilities, labels=range(4)), abs=1e-6)
-    columns = precision_recall_fscore_support(label, predicted, **found)
-    for name, column in zip(("precision", "accuracy", "f1", "num_tracks"), columns, strict=True):
-        np.testing.assert_allclose(scores.per_genre[name], column, atol=1e-6)
+def test_scores_of_any_tracks_are_scikit_learns(subtests: pytest.Subtests) -> None:
+    for seed in range(6):
+        with subtests.test(seed=seed):
+            rng = np.random.default_rng(seed)
+            label = rng.choice(seed % 3 + 1, 40)  # some genres have no track
+            probabilities = softmax(rng.normal(0, 9, (40, 4)), axis=1)
+            predicted = probabilities.argmax(1)
+            scores, found = (
+                score(probabilities, label, np.arange(40)),
+                {"labels": range(4), "zero_division": 0},
+            )
+            expected = f1_score(label, predicted, average="macro", **found)
+            assert scores.test["macro_f1"] == pytest.approx(expected, abs=1e-6)
+            assert scores.test["log_loss"] == pytest.approx(
+                log_loss(label, probabilities, labels=range(4)), abs=1e-6
+            )
+            columns = precision_recall_fscore_support(label, predicted, **found)
+            for name, column in zip(("precision", "accuracy", "f1", "num_tracks"), columns, strict=True):
+                np.testing.assert_allclose(scores.per_genre[name], column, atol=1e-6)
 
 
 def test_log_loss_is_the_mean_of_natural_logarithms() -> None:
@@ -206,7 +212,7 @@ def test_tempering_mends_the_calibration_and_moves_no_prediction() -> None:
     np.testing.assert_allclose(evaluation.tempered(probabilities, 1.0), probabilities, atol=1e-9)
 
 
-def test_a_tempered_evaluation_fits_on_validation_alone(toy: Toy) -> None:
+def test_a_tempered_evaluation_fits_on_validation_alone(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     model, description = untrained(toy)
     plain = evaluation.run(model, description, toy.features, toy.split, group=alone(toy.split), params=CONFIG)
     config = make_params(evaluate={"temperature": "validation"}).evaluate
@@ -220,3 +226,10 @@ def test_a_tempered_evaluation_fits_on_validation_alone(toy: Toy) -> None:
         model, description, toy.features, swapped, group=alone(toy.split), params=config
     )
     assert without_training.predictions.equals(mended.predictions)
+    # Of six validation and five test tracks it sees six.
+    sizes: list[int] = []
+    monkeypatch.setattr(evaluation, "temperature", lambda _, label: sizes.append(len(label)) or 2.0)
+    first = toy.split["split"].eq("test").idxmax()
+    fewer = toy.split.assign(split=toy.split["split"].where(toy.split.index != first, "excluded"))
+    evaluation.run(model, description, toy.features, fewer, group=alone(toy.split), params=config)
+    assert sizes == [6]

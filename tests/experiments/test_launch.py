@@ -158,14 +158,26 @@ def test_the_list_says_what_was_published_and_how_sure_it_is(project: Repository
     ]
 
 
-@pytest.mark.parametrize(
-    "value", ["~/x", "/a, b/c", "it's", "/m/[old] {x}", "a=b", "/höre", "/a b", "'~/x'", "back\\slash", "(x)"]
-)
-def test_a_source_of_any_name_reaches_dvc_as_it_is(value: str) -> None:
+def test_a_source_of_any_name_reaches_dvc_as_it_is(subtests: pytest.Subtests) -> None:
     """Hydra reads it back as DVC would; what was quoted already is not quoted twice."""
-    (settings,) = launch.commands(
-        [COMMITTED["images-cnn-official"]], queue=False, seeds=[0], extra=[f"source={value}"]
-    )
-    (given,) = [argument for argument in settings[1] if argument.startswith("source=")]
-    read = OverridesParser.create().parse_override(given)
-    assert not read.is_sweep_override() and read.value() == value.strip("'" if value[0] == "'" else "")
+    for value in [
+        "~/x",
+        "/a, b/c",
+        "it's",
+        "/m/[old] {x}",
+        "a=b",
+        "/höre",
+        "/a b",
+        "'~/x'",
+        "back\\slash",
+        "(x)",
+    ]:
+        with subtests.test(value=value):
+            (settings,) = launch.commands(
+                [COMMITTED["images-cnn-official"]], queue=False, seeds=[0], extra=[f"source={value}"]
+            )
+            (given,) = [argument for argument in settings[1] if argument.startswith("source=")]
+            read = OverridesParser.create().parse_override(given)
+            assert not read.is_sweep_override() and read.value() == value.strip(
+                "'" if value[0] == "'" else ""
+            )

@@ -39,29 +39,32 @@ def by_hand(path: Path) -> np.ndarray:
     return np.concatenate(parts, axis=1).mean(axis=0)
 
 
-@pytest.mark.parametrize("name", ENCODED)
-def test_the_samples_are_ffmpegs(folder: Path, name: str) -> None:
-    rate = ENCODED[name][2]
-    decoded, levels = audio.decode_with_levels(folder / name, sample_rate=rate)
-    np.testing.assert_allclose(decoded, by_hand(folder / name), atol=1e-4)
-    assert levels.duration == pytest.approx(DURATION, abs=0.1)
-    assert levels.channel_difference is not None  # both channels were there
+def test_the_samples_are_ffmpegs(folder: Path, subtests: pytest.Subtests) -> None:
+    for name in ENCODED:
+        with subtests.test(name=name):
+            rate = ENCODED[name][2]
+            decoded, levels = audio.decode_with_levels(folder / name, sample_rate=rate)
+            np.testing.assert_allclose(decoded, by_hand(folder / name), atol=1e-4)
+            assert levels.duration == pytest.approx(DURATION, abs=0.1)
+            assert levels.channel_difference is not None  # both channels were there
 
 
-@pytest.mark.parametrize("name", ENCODED)
-def test_bytes_are_read_as_a_file_is(folder: Path, name: str) -> None:
-    of_bytes = audio.decode(BytesIO((folder / name).read_bytes()), sample_rate=8000)
-    np.testing.assert_array_equal(of_bytes, audio.decode(folder / name, sample_rate=8000))
+def test_bytes_are_read_as_a_file_is(folder: Path, subtests: pytest.Subtests) -> None:
+    for name in ENCODED:
+        with subtests.test(name=name):
+            of_bytes = audio.decode(BytesIO((folder / name).read_bytes()), sample_rate=8000)
+            np.testing.assert_array_equal(of_bytes, audio.decode(folder / name, sample_rate=8000))
 
 
-@pytest.mark.parametrize("name", ENCODED)
-def test_the_header_tells_rate_channels_and_length(folder: Path, name: str) -> None:
-    found = audio.read_header(folder / name)
-    assert (found.sample_rate, found.num_channels) == (ENCODED[name][2], 2)
-    if name == "aac.aac":  # the format has no length, and ffmpeg would guess one
-        assert found.duration is None
-    else:
-        assert found.duration == pytest.approx(DURATION, abs=0.1)
+def test_the_header_tells_rate_channels_and_length(folder: Path, subtests: pytest.Subtests) -> None:
+    for name in ENCODED:
+        with subtests.test(name=name):
+            found = audio.read_header(folder / name)
+            assert (found.sample_rate, found.num_channels) == (ENCODED[name][2], 2)
+            if name == "aac.aac":  # the format has no length, and ffmpeg would guess one
+                assert found.duration is None
+            else:
+                assert found.duration == pytest.approx(DURATION, abs=0.1)
 
 
 def test_what_libsndfile_decodes_never_reaches_ffmpeg(
@@ -157,17 +160,18 @@ NOT_MUSIC = {
 }
 
 
-@pytest.mark.parametrize("name", NOT_MUSIC)
 def test_what_is_not_music_stays_undecodable(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
-    path = tmp_path / name
-    path.write_bytes(NOT_MUSIC[name])
-    for read in (audio.read_header, lambda path: audio.decode(path, sample_rate=8000)):
-        with pytest.raises(audio.UndecodableError, match=r"^undecodable: ") as refusal:
-            read(path)
-        assert "does not exist" not in str(refusal.value)
-    assert capfd.readouterr().err == ""
+    for name in NOT_MUSIC:
+        with subtests.test(name=name):
+            path = tmp_path / name
+            path.write_bytes(NOT_MUSIC[name])
+            for read in (audio.read_header, lambda path: audio.decode(path, sample_rate=8000)):
+                with pytest.raises(audio.UndecodableError, match=r"^undecodable: ") as refusal:
+                    read(path)
+                assert "does not exist" not in str(refusal.value)
+            assert capfd.readouterr().err == ""
 
 
 def test_a_video_gives_its_sound(tmp_path: Path) -> None:
