@@ -26,7 +26,6 @@ DATASETS = (
     "hub",
 )
 MODELS = ("vit", "ast", "cnn", "lstm")
-STRATEGIES = ("artist", "official", "stratified", "random", "segment")
 FINDINGS = (
     "missing",
     "undecodable",

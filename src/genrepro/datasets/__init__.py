@@ -1,8 +1,12 @@
 """The data sets, one module each, all with the same skeleton.
 
-Every module says first what the data is and where it comes from. Then it declares ``REMOTES`` (what can be
-downloaded: url, checksum, bytes) and ``FAULTS`` (what is known to be wrong with it). Then it has two
-functions:
+Every module says first what the data is and where it comes from. Then it declares two mappings and two
+functions (tests/datasets/test_contract.py checks them):
+
+``REMOTES``
+    `download.Remote` by name: what ``source: auto`` can download. Empty if nothing can be.
+``FAULTS``
+    What is known to be wrong with the data: a description by track id or by kind of fault.
 
 ``acquire(*, params, raw)``
     Put the raw files into the folder ``raw``.

@@ -27,10 +27,11 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Params
 from genrepro.datasets import IDENTITY, layouts, spreadsheet
 from genrepro.download import archives
+from genrepro.download.cache import Remote
 from genrepro.download.source import obtain
 from genrepro.exact.identity import name_key, text
 
-REMOTES: dict[str, str] = {}
+REMOTES: dict[str, Remote] = {}
 """Nothing is declared: ``source`` names a folder, an archive or a URL."""
 
 FAULTS: dict[str, str] = {}

@@ -17,9 +17,10 @@ from genrepro.base.params import Params
 from genrepro.datasets import IDENTITY
 from genrepro.datasets.tables import gtzan
 from genrepro.download import archives
+from genrepro.download.cache import Remote
 from genrepro.download.source import resolve
 
-REMOTES: dict[str, dict] = {}
+REMOTES: dict[str, Remote] = {}
 FAULTS = {
     "missing": "no picture in the source (jazz.00054 in every known copy: its audio is truncated)",
     "not_a_spectrogram": "size or colours are not those of a framed magma spectrogram",

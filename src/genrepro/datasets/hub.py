@@ -26,9 +26,10 @@ from genrepro.base.params import Hub, Params
 from genrepro.datasets.columns import Columns
 from genrepro.datasets.tables import identity
 from genrepro.download import disk
+from genrepro.download.cache import Remote
 from genrepro.download.source import resolve
 
-REMOTES: dict[str, str] = {}
+REMOTES: dict[str, Remote] = {}
 """Nothing is declared: ``source`` names the data set."""
 
 FAULTS = {

@@ -32,21 +32,32 @@ from genrepro.datasets.synthesis.composer import compose
 from genrepro.datasets.synthesis.mixing import Studio
 from genrepro.datasets.synthesis.signals import SAMPLE_RATE
 from genrepro.datasets.synthesis.styles import GENRES
+from genrepro.download.cache import Remote
 from genrepro.exact.numerics import num_workers
 from genrepro.exact.streams import generator
 
-REMOTES: dict[str, str] = {}
+REMOTES: dict[str, Remote] = {}
 """Nothing to fetch."""
 
-FAULTS: Mapping[str, tuple[str, str]] = {
-    "undecodable": ("jazz", "a WAV header and then no audio that any decoder accepts, as GTZAN's jazz.00054"),
-    "truncated": ("country", "decodes, but holds a seventh of the clip"),
-    "silent": ("classical", "digital silence"),
-    "exact_duplicate": ("hiphop", "byte for byte another track of the same artist"),
-    "near_duplicate": ("disco", "another track of the same artist, cut later, quieter, without treble"),
-    "mislabelled_duplicate": ("rock", "byte for byte a metal track, under the wrong genre and by nobody"),
+FAULTS: Mapping[str, str] = {
+    "undecodable": "a WAV header and then no audio that any decoder accepts, as GTZAN's jazz.00054",
+    "truncated": "decodes, but holds a seventh of the clip",
+    "silent": "digital silence",
+    "exact_duplicate": "byte for byte another track of the same artist",
+    "near_duplicate": "another track of the same artist, cut later, quieter, without treble",
+    "mislabelled_duplicate": "byte for byte a metal track, under the wrong genre and without an artist",
 }
-"""By fault: the genre whose last track has it, and a description."""
+"""By kind: what the fault is. `GENRE_OF_FAULT` says where it is planted."""
+
+GENRE_OF_FAULT: Mapping[str, str] = {
+    "undecodable": "jazz",
+    "truncated": "country",
+    "silent": "classical",
+    "exact_duplicate": "hiphop",
+    "near_duplicate": "disco",
+    "mislabelled_duplicate": "rock",
+}
+"""Genre whose last track has the fault."""
 
 ARTISTS_PER_GENRE = 8
 MIN_TRACKS = 40  # four per genre: three artists that can be kept apart, and a fault
@@ -149,7 +160,7 @@ def read_catalog(raw: Path) -> pd.DataFrame:
 
 def plan_tracks(num_tracks: int) -> list[Track]:
     """Decide the genre, artist and fault of every file."""
-    faults = {genre: fault for fault, (genre, _) in FAULTS.items()}
+    faults = {genre: fault for fault, genre in GENRE_OF_FAULT.items()}
     num_artists = min(ARTISTS_PER_GENRE, max(4, num_tracks // len(GENRES) // 2))
     plan = []
     for position, genre in enumerate(GENRES):

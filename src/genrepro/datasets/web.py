@@ -28,9 +28,10 @@ from genrepro.base.params import Params
 from genrepro.datasets import spreadsheet
 from genrepro.datasets.tables import identity
 from genrepro.download import disk, links
+from genrepro.download.cache import Remote
 from genrepro.download.source import obtain
 
-REMOTES: dict[str, str] = {}
+REMOTES: dict[str, Remote] = {}
 """Nothing is declared: ``source`` names the table."""
 
 FAULTS = {
