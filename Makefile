@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE := pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --allow-unsafe
 # dvc.yaml calls `python`, which must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -14,10 +17,10 @@ help:  ## what can be made
 repro: $(STAMP)  ## environment and the whole pipeline, offline
 	dvc repro
 
-test: $(STAMP)  ## environment and all tests
+test: $(DEV_STAMP)  ## environment, what tests add to it, and all tests
 	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-lint: $(STAMP)  ## formatting, lint and types
+lint: $(DEV_STAMP)  ## formatting, lint and types
 	ruff format --check .
 	ruff check .
 	mypy
@@ -31,13 +34,18 @@ review: $(STAMP)  ## what this checkout changes against BASE=main, and whether i
 	@.ci/review "$(BASE)"
 
 # pip-compile writes it. It holds no index address, so any mirror can serve it.
-lock: $(STAMP)  ## pin every version anew in requirements.lock
-	pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml
+lock: $(DEV_STAMP)  ## pin every version anew: what a run needs, then what tests add
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
-# The stamp is newer than the lock file until that changes: then the environment is installed anew.
+# A stamp is newer than its lock file until that changes: then the environment is installed anew.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "genrepro needs Python 3.11 or newer: make PYTHON=python3.11 repro" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(STAMP)
+	$(INSTALL) -r requirements-dev.lock
 	@touch $@

@@ -3,6 +3,8 @@
 import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ WORKFLOWS = {
     path.stem: YAML(typ="safe").load(path) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }
 HOOKS = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {".venv/.installed"}
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {
+    ".venv/.installed",
+    ".venv/.installed-dev",
+}
 # What GitHub's machines bring along.
 BROUGHT_ALONG = {"cat", "gh"}
 
@@ -129,3 +134,47 @@ def test_dvcs_three_hooks_are_there() -> None:
         hook = hooks[f"dvc-{stage}"]
         assert f".venv/bin/dvc git-hook {stage}" in hook["entry"]
         assert (hook["stages"], hook["always_run"]) == ([stage], True)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """What `make` reads of a checkout, in a folder where nothing is installed."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def make(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_run_installs_only_what_a_run_needs(fresh: Path) -> None:
+    run, tests = (make(fresh, "--dry-run", target).stdout for target in ("repro", "test"))
+    assert "requirements.lock" in run and "requirements-dev.lock" not in run
+    assert tests.index("requirements.lock") < tests.index("requirements-dev.lock")
+
+
+def test_what_tests_add_leaves_what_a_run_needs_as_it_is() -> None:
+    run, tests = (
+        {line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")}
+        for name in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert run < tests
+    packages = {line.partition("==")[0] for line in run}
+    assert {"torch", "dvc", "mlflow", "setuptools"} <= packages
+    assert not {"torchmetrics", "pytest", "ruff", "mypy", "statsmodels", "lightning-fabric"} & packages
+    assert all("==" in line and "://" not in line for line in tests)
+
+
+def test_nothing_is_installed_while_nothing_changed(fresh: Path) -> None:
+    (fresh / ".venv").mkdir()
+    stamps = (".venv/.installed", ".venv/.installed-dev")
+    now = (fresh / "Makefile").stat().st_mtime
+    for number, name in enumerate(("requirements.lock", "requirements-dev.lock", "pyproject.toml", *stamps)):
+        (fresh / name).touch()
+        os.utime(fresh / name, (now + number, now + number))
+    assert [make(fresh, "--question", stamp).returncode for stamp in stamps] == [0, 0]
+    os.utime(fresh / "requirements-dev.lock", (now + 60, now + 60))
+    assert [make(fresh, "--question", stamp).returncode for stamp in stamps] == [0, 1]
+    os.utime(fresh / "requirements.lock", (now + 60, now + 60))
+    assert [make(fresh, "--question", stamp).returncode for stamp in stamps] == [1, 1]

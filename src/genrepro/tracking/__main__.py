@@ -23,19 +23,18 @@ SECONDS = 20.0
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    run = Run()
-    run.prepare()
     connection: socket.socket | None = socket.socket(fileno=0)
-    while connection is not None and record(run, connection):
-        connection, run = _next(), Run()
+    while connection is not None and record(connection):
+        connection = _next()
     os._exit(0)  # at once, because shutting MLflow down takes long
 
 
-def record(run: Run, connection: socket.socket) -> bool:
+def record(connection: socket.socket) -> bool:
     """Record all calls of a stage. Returns whether to wait for another stage."""
     calls: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     threading.Thread(target=_read, args=[connection, calls], daemon=True).start()
-    begun = False
+    run, begun = Run(), False
+    run.prepare()
     while (call := calls.get()) is not None:
         arguments = call["arguments"]
         if call["method"] == "close":
