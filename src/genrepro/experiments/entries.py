@@ -69,6 +69,8 @@ class Entry:
     """Taken in their order."""
     seeds: tuple[int, ...]
     """A run each."""
+    folds: int | None = None
+    """Folds of a cross-validation, as ``split.folds``: each seed is then a run for every fold."""
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Dotted keys of params.yaml; they go before those of the recipes."""
     vary: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -113,9 +115,14 @@ class Experiment:
     sweep: Grid | None = None
     """Where a run is a sweep; its cells have the run's seed."""
 
-    def run_name(self, seed: int) -> str:
-        """What DVC calls the run of one seed."""
-        return f"{self.name}-s{seed}"
+    @property
+    def folds(self) -> tuple[int | None, ...]:
+        """The folds that each seed runs; None, one run, where there is one hold-out."""
+        return tuple(range(self.params.split.folds)) or (None,)
+
+    def run_name(self, seed: int, fold: int | None = None) -> str:
+        """What DVC calls the run of one seed, or of one fold of it."""
+        return f"{self.name}-s{seed}" + ("" if fold is None else f"-f{fold}")
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -168,7 +175,7 @@ def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[
         if not matching:
             near = difflib.get_close_matches(name, experiments, n=3)
             hint = f"near it are {', '.join(near)}" if near else "`genrepro experiment list` names them"
-            if (run := re.fullmatch(r"(.+)-s(\d+)", name)) and run[1] in experiments:
+            if (run := re.fullmatch(r"(.+)-s(\d+)(-f\d+)?", name)) and run[1] in experiments:
                 hint = f"it is a run of {run[1]}: --seed {run[2]} runs it alone"
             raise GenreproError(f"there is no experiment {name!r} in {PATH}; {hint}.")
         found |= {known: experiments[known] for known in matching}
@@ -190,7 +197,7 @@ def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
 
 
 def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
-    """What decides the result but the seed, as dotted keys: data, split, the selected model, training.
+    """What decides the result but seed and fold, as dotted keys: data, split, the selected model, training.
 
     Left out are other models' sections, where the data lies, how many pictures are drawn, and of a sweep what
     its grid decides.
@@ -202,7 +209,7 @@ def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
     for section in used:
         for key, value in config.section(section).items():
             flat[f"{section}.{key}"] = list(value) if isinstance(value, tuple) else value
-    del flat["mel.png_per_genre"]
+    del flat["mel.png_per_genre"], flat["split.fold"]
     if sweep is not None:
         for key in ("lr", "weight_decay"):
             flat[f"train.{key}"] = list(
@@ -253,6 +260,12 @@ def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapp
         raise GenreproError(
             f"{key} is not an override: seeds have a key of their own, and data lies elsewhere."
         )
+    for key in sorted({"split.folds", "split.fold"} & set(overrides)):
+        raise GenreproError(f"{key} is not an override: write the entry's key `folds`.")
+    if entry.folds is not None:
+        overrides = overrides | {"split.folds": entry.folds}
+    if entry.folds and entry.sweep is not None:
+        raise GenreproError("a sweep has no folds: leave out one of the keys `sweep` and `folds`.")
     config = build(Params, overridden(values, overrides), name="params.yaml", prefix="")
     return Experiment(
         name=name,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
-from genrepro.experiments import entries, records
+from genrepro.experiments import collection, entries, records
 from genrepro.experiments.entries import Experiment
 from genrepro.experiments.records import Record, Run
 from genrepro.figures import plotting, seeds
@@ -71,7 +71,7 @@ def _samples(
     lines: dict[tuple[str, str], dict[str, list[Point]]] = defaultdict(dict)
     leaky, short = set(), []
     for name, members in families(known).items():
-        runs = [found for member in members if (found := _runs(member, recorded.get(member.name)))]
+        runs = [found for member in members if (found := records.counted(recorded.get(member.name), member))]
         params = members[0].params
         place: tuple[str, str] = (params.dataset, params.split.strategy)
         if len(runs) < _LEAST:
@@ -91,12 +91,12 @@ def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[lis
     """A figure for each experiment of which DVC has a run; how many have none; how many runs are unfit."""
     written, without, refused = [], 0, 0
     for experiment in known.values():
-        commits = dict(records.commits(experiment))
+        commits = list(collection.commits(experiment))
         without += not commits
         runs = []
-        for seed, commit in commits.items():
+        for seed, fold, commit in commits:
             try:
-                runs.append(_curves(commit, experiment, seed))
+                runs.append(_curves(commit, experiment, seed, fold))
             except GenreproError:
                 refused += 1
         if runs:
@@ -107,13 +107,6 @@ def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[lis
     return written, without, refused
 
 
-def _runs(experiment: Experiment, record: Record | None) -> list[Run]:
-    """The recorded runs of an experiment that count: none if they had other parameters."""
-    if record is None or records.changes(record.params, experiment):
-        return []
-    return [run for run in record.runs if run.seed in experiment.seeds]
-
-
 def _point(runs: Sequence[Run]) -> Point:
     return Point(
         num_train=tuple(run.num_train for run in runs),
@@ -122,9 +115,9 @@ def _point(runs: Sequence[Run]) -> Point:
     )
 
 
-def _curves(commit: str, experiment: Experiment, seed: int) -> pd.DataFrame:
+def _curves(commit: str, experiment: Experiment, seed: int, fold: int | None) -> pd.DataFrame:
     """The curves of a run of DVC's; GenreproError if it is not this experiment's, or has none."""
-    records.check(commit, experiment, seed)
+    collection.check(commit, experiment, seed, fold)
     try:
         table = pd.read_csv(io.BytesIO(revisions.content(commit, _CURVES) or b""), dtype="float64")
         return table[seeds.COLUMNS].astype(float).astype({"epoch": int})

@@ -1,10 +1,11 @@
-"""Named experiments as runs of `dvc exp run`, one a seed, each in a clone of its own.
+"""Named experiments as runs of `dvc exp run`, one a seed or a fold of it, each in a clone of its own.
 
 In the workspace one run would leave its parameters behind for the next. So what is not queued runs with
 ``--temp``, and a params.yaml that differs from the last commit, of which every run would inherit, is refused.
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -62,9 +63,11 @@ def commands(
         overrides = {key: _text(value) for key, value in experiment.overrides.items()}
         source = _source(experiment, given, data)
         overrides |= {} if source is None else {"source": _text(source)}
-        for seed in [seed for seed in experiment.seeds if not seeds or seed in seeds]:
+        wanted = [seed for seed in experiment.seeds if not seeds or seed in seeds]
+        for seed, fold in itertools.product(wanted, experiment.folds):
             settings = overrides | {"seed": str(seed)} | given
-            name = experiment.run_name(seed)
+            settings |= {} if fold is None else {"split.fold": str(fold)}
+            name = experiment.run_name(seed, fold)
             command = ["dvc", "exp", "run", "--queue" if queue else "--temp", "--name", name]
             command += ["--force"] if again else []
             if experiment.sweep is not None:
@@ -112,8 +115,8 @@ def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[
         recorded = (
             {run.seed for run in record.runs} if record and not changes(record.params, experiment) else ()
         )
-        for seed in experiment.seeds:
-            name = experiment.run_name(seed)
+        for seed, fold in itertools.product(experiment.seeds, experiment.folds):
+            name = experiment.run_name(seed, fold)
             if seed in recorded:
                 there[name] = f"is in {records.path(experiment.name)}"
             elif head in revisions.experiments(name):
@@ -145,6 +148,8 @@ def _extra(extra: Sequence[str]) -> dict[str, str]:
             raise GenreproError(f"-S {item}: params.yaml has no parameter {key}.") from None
         if key == "seed":
             raise GenreproError("seeds are part of an experiment's name: choose some of them with --seed.")
+        if key in ("split.folds", "split.fold"):
+            raise GenreproError(f"-S {item}: folds are part of an experiment: write its entry's key `folds`.")
         found[key] = _readable(key, value)
     return found
 

@@ -17,7 +17,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import read_json, replacing
 from genrepro.evaluate.intervals import newcombe, wilson_of_share
 from genrepro.experiments.entries import Experiment, Published, Question
-from genrepro.experiments.records import Record, Run, changes
+from genrepro.experiments.records import Record, Run, changes, counted
 
 TEMPLATE = Path("docs", "RESULTS.template.md")
 TARGET = Path("docs", "RESULTS.md")
@@ -103,7 +103,7 @@ def runs_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) -> l
     """Every recorded run of them, a seed a row; a sentence where there is none."""
     rows = []
     for experiment in chosen:
-        for run in _fresh(experiment, records.get(experiment.name)):
+        for run in counted(records.get(experiment.name), experiment):
             rows.append(
                 [
                     f"`{experiment.run_name(run.seed)}`",
@@ -129,7 +129,7 @@ def sweeps_table(chosen: Sequence[Experiment], records: Mapping[str, Record]) ->
     rows = []
     for of in chosen:
         first = [f"`{of.name}`", of.title, *_published(of.published)]
-        runs = _fresh(of, records.get(of.name))
+        runs = counted(records.get(of.name), of)
         if not runs:
             said, *_ = _measured(of, records.get(of.name))
             rows.append([*first, _UNKNOWN, said, *[_UNKNOWN] * 5, f"`{of.params.split.strategy}`", _UNKNOWN])
@@ -181,7 +181,7 @@ def questions_table(
     rows: list[list[str]] = []
     for question in questions:
         for names in question.pairs:
-            first, second = (_fresh(known[name], records.get(name)) for name in names)
+            first, second = (counted(records.get(name), known[name]) for name in names)
             seeds = {run.seed for run in first} & {run.seed for run in second}
             rows.append(
                 [
@@ -214,9 +214,11 @@ def _published(published: Published | None) -> list[str]:
 def _measured(experiment: Experiment, record: Record | None) -> list[str]:
     """Accuracy or why there is none, spread, interval, n, split, leak flag."""
     split = f"`{experiment.params.split.strategy}`"
-    runs = [run for run in record.runs if run.seed in experiment.seeds] if record else []
+    if experiment.params.split.folds:
+        split += f" in {experiment.params.split.folds} folds"
+    runs = counted(record, experiment)
     different = changes(record.params, experiment) if record else []
-    if not runs or different:
+    if not runs:
         needs = f": needs {', '.join(experiment.needs)}" if experiment.needs else ""
         stale = f"; measured with {'; '.join(different)}" if different else ""
         return [f"not run{needs}{stale}", *[_UNKNOWN] * 3, split, _UNKNOWN]
@@ -265,13 +267,6 @@ def _flags(runs: Sequence[Run]) -> str:
 
 def _mean(runs: Sequence[Run]) -> float:
     return statistics.fmean(run.accuracy for run in runs)
-
-
-def _fresh(experiment: Experiment, record: Record | None) -> list[Run]:
-    """The recorded runs of its seeds; none if they ran with other parameters."""
-    if record is None or changes(record.params, experiment):
-        return []
-    return [run for run in record.runs if run.seed in experiment.seeds]
 
 
 def _sizes(run: Run) -> str:

@@ -1,30 +1,32 @@
 """What named experiments gave: one small JSON file each below metrics/experiments/, in git.
 
-DVC keeps an experiment as a commit of this clone alone. `collect` reads its figures there, and takes them
-only if it ran with the parameters that experiments.yaml asks for; the record keeps those parameters, so that
-a figure is never shown for an entry, or for defaults in params.yaml, that have changed since.
+DVC keeps an experiment as a commit of this clone alone; `collection` reads its figures there. A record keeps
+the parameters that its runs had, so that a figure is never shown for an entry, or for defaults in
+params.yaml, that have changed since.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genrepro.base import sections
 from genrepro.base.errors import GenreproError
-from genrepro.base.files import write_json
-from genrepro.base.params import Params
 from genrepro.base.sections import build
-from genrepro.compare import revisions
 from genrepro.experiments import entries
 from genrepro.experiments.entries import Experiment
-from genrepro.sweep import grid
-from genrepro.sweep.grid import Grid
 
 FOLDER = Path("metrics", "experiments")
-_TEST = ("accuracy", "accuracy_low", "accuracy_high", "segment_accuracy", "num_tracks", "leaky")
+_TEST = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "segment_accuracy",
+    "num_tracks",
+    "num_groups",
+    "leaky",
+)
 _SPLIT = ("num_train", "num_validation", "num_test")
 _HASHES = ("split_sha256", "features_sha256")
 
@@ -44,10 +46,25 @@ class Winner:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Fold:
+    """One fold's figures, as `Run` has them."""
+
+    accuracy: float
+    num_tracks: int
+    best_epoch: int
+    num_train: int
+    num_validation: int
+    split_sha256: str
+    features_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One seed's figures: of metrics/test.json, train.json and split.json, and the hashes of the data.
 
-    Of a sweep those of its winner, out of metrics/sweep.json.
+    Of a sweep those of its winner, out of metrics/sweep.json. Of folds those of the pooled predictions; the
+    kept epoch and the sizes of train and validation are then means over the folds, and the hashes are the
+    hash of the folds' hashes.
     """
 
     seed: int
@@ -66,6 +83,10 @@ class Run:
     features_sha256: str
     winner: Winner | None = None
     """Of a sweep."""
+    num_groups: int | None = None
+    """Groups of test tracks; None of a sweep, and of runs from before groups were counted."""
+    folds: tuple[Fold, ...] = ()
+    """By number; empty of one hold-out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +112,7 @@ def read(known: Mapping[str, Experiment]) -> dict[str, Record]:
             raise GenreproError(
                 f"{file} is of no experiment in {entries.PATH}: remove it or restore the entry."
             )
-        found[file.stem] = _read(file)
+        found[file.stem] = load(file)
     return found
 
 
@@ -108,74 +129,15 @@ def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
     ]
 
 
-def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
-    """Bring the records of experiments up to date with what DVC has of them in this clone.
-
-    Seeds of which DVC has nothing keep their figures, unless these were measured with other parameters than
-    the new ones.
-
-    Returns
-    -------
-    taken : list of str
-        Names of the runs that were recorded or found recorded.
-    refused : list of str
-        A sentence for each run that was not.
-    """
-    taken, refused = [], []
-    for experiment in chosen:
-        found: dict[int, Run] = {}
-        for seed, commit in commits(experiment):
-            name = experiment.run_name(seed)
-            try:
-                found[seed] = _run(commit, experiment, seed)
-                taken.append(name)
-            except GenreproError as error:
-                refused.append(f"{name} ({commit[:8]}) {error}")
-        if found:
-            target = path(experiment.name)
-            old = _read(target) if target.exists() else None
-            if old and not changes(old.params, experiment):
-                found = {run.seed: run for run in old.runs if run.seed in experiment.seeds} | found
-            runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
-            recipe = entries.recipe(experiment.params, experiment.sweep)
-            write_json(target, {"params": recipe, "runs": runs})
-    return taken, refused
+def counted(record: Record | None, experiment: Experiment) -> list[Run]:
+    """The recorded runs of an experiment's seeds and folds; none if they had other parameters."""
+    if record is None or changes(record.params, experiment):
+        return []
+    num_folds = experiment.params.split.folds
+    return [run for run in record.runs if run.seed in experiment.seeds and len(run.folds) == num_folds]
 
 
-def commits(experiment: Experiment) -> Iterator[tuple[int, str]]:
-    """Seed and commit of each of its runs that DVC has in this clone.
-
-    Of runs with one name, that of the commit that is checked out counts, or else the newest.
-    """
-    for seed in experiment.seeds:
-        found = revisions.experiments(experiment.run_name(seed))
-        if found:
-            yield seed, found.get(revisions.head()) or next(iter(found.values()))
-
-
-def check(commit: str, experiment: Experiment, seed: int) -> Params:
-    """What DVC's commit ran with.
-
-    Raises
-    ------
-    GenreproError
-        The rest of a sentence, if that is no run of this experiment and seed.
-    """
-    content = revisions.content(commit, "params.yaml")
-    if content is None:
-        raise GenreproError("is not recorded: it has no params.yaml.")
-    ran: Params = build(
-        Params, sections.parse(content, name="its params.yaml"), name="its params.yaml", prefix=""
-    )
-    if ran.seed != seed:
-        raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
-    swept = _grid(commit) if experiment.sweep is not None else None
-    if different := changes(entries.recipe(ran, swept), experiment):
-        raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {entries.PATH}.")
-    return ran
-
-
-def _read(file: Path) -> Record:
+def load(file: Path) -> Record:
     try:
         values = json.loads(file.read_text("utf-8"))
     except ValueError as error:
@@ -185,63 +147,6 @@ def _read(file: Path) -> Record:
     runs = tuple(build(Run, run, name=str(file), prefix="runs.") for run in values["runs"])
     record: Record = build(Record, {**values, "runs": []}, name=str(file), prefix="")
     return dataclasses.replace(record, runs=runs)
-
-
-def _run(commit: str, experiment: Experiment, seed: int) -> Run:
-    """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
-    ran = check(commit, experiment, seed)
-    split = _json(commit, "metrics/split.json")
-    values = {
-        "seed": seed,
-        **(_swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)),
-        **{key: split.get(key) for key in _SPLIT},
-    }
-    return build(Run, values, name="is not recorded", prefix="")
-
-
-def _trained(commit: str) -> dict[str, Any]:
-    test = _json(commit, "metrics/test.json")
-    train = _json(commit, "metrics/train.json")
-    data = _json(commit, "models/model.json").get("data", {})
-    return {
-        **{key: test.get(key) for key in _TEST},
-        "best_epoch": train.get("best_epoch"),
-        **{key: data.get(key) for key in _HASHES},
-    }
-
-
-def _swept(commit: str, *, by: str) -> dict[str, Any]:
-    summary = _json(commit, "metrics/sweep.json")
-    best = summary.get("by_loss" if by == "validation_loss" else "by_accuracy", {})
-    winner = {key: best.get(key) for key in ("lr", "weight_decay", "validation_loss", "validation_accuracy")}
-    return {
-        **{key: best.get(f"test_{key}") for key in ("accuracy", "accuracy_low", "accuracy_high")},
-        "segment_accuracy": None,
-        **{key: summary.get(key) for key in ("num_tracks", "leaky")},
-        "best_epoch": best.get("epoch"),
-        "winner": winner
-        | {"selection_optimism": best.get("selection_optimism"), "num_cells": summary.get("num_cells")},
-        **{key: summary.get(key) for key in _HASHES},
-    }
-
-
-def _grid(commit: str) -> Grid:
-    name = grid.PATH.as_posix()
-    content = revisions.content(commit, name)
-    if content is None:
-        raise GenreproError(f"is not recorded: it has no {name}.")
-    return grid.parse(sections.parse(content, name=f"its {name}"), name=f"its {name}")
-
-
-def _json(commit: str, name: str) -> dict[str, Any]:
-    content = revisions.content(commit, name)
-    try:
-        values = json.loads(content) if content is not None else None
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise GenreproError(f"is not recorded: it has no {name}.")
-    return values
 
 
 def _plain(value: Any) -> str:
