@@ -4,8 +4,3 @@ In: a trained model and the test tracks' audio. Out: accuracy under each change,
 from the accuracy of the untouched audio. Read `changes` (what is done to the samples), `measure` (the model's
 answers), `commands` (`genrepro robustness`).
 """
-
-from genrepro.robustness.changes import CHANGES
-from genrepro.robustness.measure import Row, measure, report
-
-__all__ = ["CHANGES", "Row", "measure", "report"]

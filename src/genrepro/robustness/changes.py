@@ -14,11 +14,19 @@ Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 def mp3(samples: np.ndarray, sample_rate: int, rng: np.random.Generator, *, bit_rate: int) -> np.ndarray:
-    """Encode at a constant bit rate [bit/s] by LAME, and decode."""
+    """Encode by LAME at a constant bit rate [bit/s], and decode."""
     import soundfile
 
-    # libsndfile names a bit rate by its place between the format's largest and smallest: MPEG-1 layer III
-    # from 32 kHz on, MPEG-2 below, MPEG-2.5 below 16 kHz.
+    file = BytesIO(encoded_as_mp3(samples, sample_rate, bit_rate=bit_rate))
+    return soundfile.read(file, dtype="float32")[0]
+
+
+def encoded_as_mp3(samples: np.ndarray, sample_rate: int, *, bit_rate: int) -> bytes:
+    """The bytes of an MP3 file; libsndfile knows the rates from 8 to 48 kHz that MP3 has."""
+    import soundfile
+
+    # libsndfile names a bit rate [kbit/s] by its place between the format's largest and smallest: MPEG-1 from
+    # 32 kHz on, MPEG-2 from 16 kHz, MPEG-2.5 below.
     lowest, highest = (32, 320) if sample_rate >= 32000 else (8, 160) if sample_rate >= 16000 else (8, 64)
     level = (highest - bit_rate / 1000) / (highest - lowest)
     file = BytesIO()
@@ -32,8 +40,7 @@ def mp3(samples: np.ndarray, sample_rate: int, rng: np.random.Generator, *, bit_
         compression_level=float(np.clip(level, 0, 1)),
     ) as encoder:
         encoder.write(samples)
-    file.seek(0)
-    return soundfile.read(file, dtype="float32")[0]
+    return file.getvalue()
 
 
 def noise(samples: np.ndarray, sample_rate: int, rng: np.random.Generator, *, snr: float) -> np.ndarray:
@@ -51,6 +58,8 @@ def low_pass(samples: np.ndarray, sample_rate: int, rng: np.random.Generator, *,
     """Remove what lies above ``cutoff`` Hz: Butterworth, order 8, 48 dB an octave."""
     from scipy.signal import butter, sosfilt
 
+    if cutoff >= sample_rate / 2:
+        return samples
     return sosfilt(butter(8, cutoff, fs=sample_rate, output="sos"), samples).astype(np.float32)
 
 

@@ -66,7 +66,7 @@ def rank(runs: Sequence[Predictions]) -> pd.DataFrame:
             "own_probability": probabilities[rows, label].round(4),
             "likelier_probability": probabilities[rows, likelier].round(4),
             "quality": get_label_quality_scores(label, probabilities, method="normalized_margin").round(6),
-            "wrong": find_label_issues(label, probabilities, n_jobs=1),
+            "wrong": find_label_issues(label, probabilities, filter_by="confident_learning", n_jobs=1),
             "typicality": OutOfDistribution()
             .fit_score(pred_probs=probabilities, labels=label, verbose=False)
             .round(6),
