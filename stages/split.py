@@ -12,7 +12,7 @@ import stages
 from genrepro.base import files, params, tables
 from genrepro.base.errors import GenreproError
 from genrepro.split import strategies
-from genrepro.split.proof import leaks
+from genrepro.split.proof import leaks, worst_deviation
 
 
 def main() -> None:
@@ -29,6 +29,8 @@ def main() -> None:
     proof = leaks(split, tracks)
     if proof["leaky"] and config.split.strategy == "artist":
         raise GenreproError(f"split: the artist split leaks: {proof}.")
+    asked = strategies.asked(config.split, split)
+    proof["worst_deviation"] = worst_deviation(split, tracks, asked)
     files.write_csv(
         data / "split.csv", list(split.columns), split.astype(object).where(split.notna(), None).to_numpy()
     )

@@ -108,6 +108,9 @@ def test_an_impossible_value_is_named(tmp_path: Path, subtests: pytest.Subtests)
         ("split.train", 0.0),
         ("split.test", 1.0),
         ("split.pieces", 2),
+        ("split.folds", 1),
+        ("split.folds", -2),
+        ("split.fold", 1),  # of one hold-out
         ("split.train_share", 0.0),
         ("split.train_share", 1.01),
         ("train.epochs", 0),
@@ -148,6 +151,12 @@ def test_an_impossible_value_is_named(tmp_path: Path, subtests: pytest.Subtests)
     ]:
         with subtests.test(key=key, value=value):
             assert f"{key} = " in complaint(write(tmp_path / "p.yaml", {key: value}))
+
+
+def test_strategies_that_deal_by_chance_alone_have_no_folds(tmp_path: Path) -> None:
+    for strategy in ["random", "segment"]:
+        message = complaint(write(tmp_path / "p.yaml", {"split.strategy": strategy, "split.folds": 5}))
+        assert f"split.folds = 5 needs the strategy artist or official or stratified; {strategy}" in message
 
 
 def test_imagenets_weights_are_of_the_base_size_alone(tmp_path: Path) -> None:

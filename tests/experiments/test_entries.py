@@ -125,6 +125,16 @@ def test_a_varied_key_stands_for_as_many_experiments(tmp_path: Path) -> None:
     assert found["songs-0.1"].title == "two epochs; train share 0.1"
 
 
+def test_an_entry_with_folds_has_a_run_for_each_and_one_recipe_for_all(tmp_path: Path) -> None:
+    found = load(tmp_path, songs=songs(folds=3))["songs"]
+    assert found.folds == (0, 1, 2) and found.params.split.folds == 3
+    assert found.run_name(0, 2) == "songs-s0-f2"
+    recipe = experiments.recipe(found.params)
+    assert recipe["split.folds"] == 3 and "split.fold" not in recipe
+    (one,) = load(tmp_path)["songs"].folds
+    assert one is None
+
+
 def test_what_must_be_brought_is_told_from_the_parameters() -> None:
     assert COMMITTED["vit-sweep-1"].needs == ("gtzan_images", "ImageNet's weights")
     assert COMMITTED["vit-random-weights-sweep-1"].needs == ("gtzan_images",)
@@ -162,6 +172,13 @@ def test_a_mistake_in_an_entry_is_one_sentence(tmp_path: Path, subtests: pytest.
         ({"vary": {"train.lr": [0.1]}}, "an entry that varies a key has no published figure"),
         ({"vary": {"train.lr": [0.1, 0.1]}, "published": None}, "songs-0.1 occurs twice"),
         ({"vary": {"seed": [1]}, "published": None}, "seed is not an override"),
+        ({"overrides": {"split.folds": 5}}, "split.folds is not an override: write the entry's key `folds`"),
+        ({"folds": 1}, "split.folds = 1 must be 0 (one hold-out) or at least 2"),
+        (
+            {"folds": 5, "overrides": {"split.strategy": "random"}},
+            "split.folds = 5 needs the strategy artist",
+        ),
+        ({"folds": 5, "sweep": {"lr": [0.1], "weight_decay": [0.1]}}, "a sweep has no folds"),
         ({"sweep": {"lr": [0.1], "weight_decay": [0.1]}}, "sweep.lr must be first, last and step"),
         ({"sweep": {"momentum": [0.1]}}, "unknown key sweep.momentum"),
         ({"sweep": {"lr": [], "weight_decay": [0.1]}}, "sweep.lr has no value"),
@@ -230,3 +247,5 @@ def test_an_unknown_experiment_is_one_sentence_with_the_nearest() -> None:
         GenreproError, match=r"'vit-sweep-1-s3' .* a run of vit-sweep-1: --seed 3 runs it alone"
     ):
         experiments.select(COMMITTED, ["vit-sweep-1-s3"])
+    with pytest.raises(GenreproError, match=r"a run of images-cnn-folds: --seed 0 runs it alone"):
+        experiments.select(COMMITTED, ["images-cnn-folds-s0-f3"])

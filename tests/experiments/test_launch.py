@@ -48,6 +48,13 @@ def test_a_seed_is_a_run_of_its_own(project: Repository) -> None:
     assert at_once[3] == "--temp"  # in the workspace it would leave its parameters behind
 
 
+def test_a_fold_is_a_run_of_its_own(project: Repository) -> None:
+    found = load(project.path, songs=songs(folds=3, seeds=[1]))["songs"]
+    settings = arguments(found)
+    assert list(settings) == ["songs-s1-f0", "songs-s1-f1", "songs-s1-f2"]
+    assert settings["songs-s1-f2"][-3:] == ["split.folds=3", "seed=1", "split.fold=2"]
+
+
 def test_dvc_reads_every_override_back_as_it_stands_in_the_file() -> None:
     """By the grammar of Hydra, which DVC hands it to."""
     parser = OverridesParser.create()
@@ -57,7 +64,8 @@ def test_dvc_reads_every_override_back_as_it_stands_in_the_file() -> None:
             read = {key: parser.parse_override(f"{key.rpartition(':')[2]}={value}").value() for key, value in
                     (setting.split("=", 1) for setting in settings)}  # fmt: skip
             swept = {key: read.pop(key) for key in list(read) if key.startswith("sweeps/params.yaml:sweep.")}
-            assert read == {**experiment.overrides, "source": "auto", "seed": 0}
+            folded = {"split.fold": read["split.fold"]} if experiment.params.split.folds else {}
+            assert read == {**experiment.overrides, "source": "auto", "seed": 0, **folded}
             if experiment.sweep is None:
                 assert swept == {}
             else:
@@ -114,6 +122,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
         (["run", "songs", "-S", "train.lr"], "'train.lr' sets nothing: write key=value"),
         (["run", "songs", "-S", "train.rate=1"], "-S train.rate=1: params.yaml has no parameter train.rate"),
         (["run", "songs", "-S", "seed=1"], "choose some of them with --seed"),
+        (["run", "songs", "-S", "split.fold=1"], "folds are part of an experiment: write its entry's key"),
         (["run", "songs", "--seed", "1"], "none of these experiments has such a seed"),
     ]:
         with subtests.test(arguments=arguments):
@@ -149,6 +158,14 @@ def test_what_has_run_or_waits_at_this_commit_is_left_out(project: Repository) -
     message = f"dvc-exp:{head}:{head}:songs-s3"
     project.git("update-ref", "--create-reflog", "-m", message, "refs/exps/celery/stash", head)
     assert "songs-s3 is in DVC's queue" in invoke("run", "songs", "--dry-run")
+
+
+def test_the_folds_of_a_recorded_seed_are_left_out(project: Repository) -> None:
+    head = project.git("rev-parse", "HEAD")
+    load(project.path, songs=songs(folds=2, seeds=[0]))
+    project.experiment("songs-s0-f1", baseline=head, commit=head)
+    printed = invoke("run", "songs", "--dry-run")
+    assert "songs-s0-f1 has run" in printed and "--name songs-s0-f0" in printed
 
 
 def test_the_list_says_what_was_published_and_how_sure_it_is(project: Repository) -> None:

@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from support.measured import ENTRIES, SPLIT, Project, invoke, make_project
+from support.runs import content, table
 
-from genrepro.experiments import records
+from genrepro.compare import revisions
+from genrepro.evaluate import intervals
+from genrepro.experiments import folds, records
 
 
 @pytest.fixture
@@ -104,6 +108,67 @@ def test_an_experiment_that_did_not_get_that_far_is_one_sentence(project: Projec
     project.set("split.strategy", "random")
     project.experiment("songs-s0", baseline=head, commit=project.commit())
     assert "is not recorded: it has no metrics/train.json." in invoke("collect")
+
+
+# ----------------------------------------------------------------------------------------------------
+# Folds
+
+
+def folded(project: Project, *, fold: int, right: list[bool], first: int = 0, **changes: Any) -> None:
+    """A run of a fold that tests as many tracks as ``right`` has, from number ``first`` on."""
+    names = [f"t{number:04}" for number in range(first, first + len(right))]
+    rows = table(right, track_id=names)
+    rows.insert(3, "group", [f"artist {int(name[1:]) // 4}" for name in names])
+    project.ran("folded", seed=0, fold=fold, num_correct=sum(right), num_tracks=len(right),
+                predictions=content(rows), **changes)  # fmt: skip
+
+
+def test_folds_are_pooled_into_one_accuracy_over_all_tracks_with_their_groups(project: Project) -> None:
+    right = [[True] * 9 + [False] * 3, [True] * 2 + [False] * 6]
+    for fold, first in ((0, 0), (1, 12)):
+        folded(project, fold=fold, right=right[fold], first=first, segment_accuracy=0.5 + fold / 4)
+    printed = invoke("collect")
+    assert "2 runs recorded\n  folded-s0: accuracy 0.550 [" in printed and "20 tracks of 5 groups" in printed
+    (run,) = json.loads(records.path("folded").read_text())["runs"]
+    assert (run["accuracy"], run["num_tracks"], run["num_groups"], run["num_test"]) == (0.55, 20, 5, 20)
+    assert run["segment_accuracy"] == pytest.approx((12 * 0.5 + 8 * 0.75) / 20)
+    assert [fold["accuracy"] for fold in run["folds"]] == [0.75, 0.25]
+    pooled = revisions.read(str(folds.path("folded", 0)))
+    assert list(pooled.track_ids) == [f"t{number:04}" for number in range(20)]
+    assert list(pooled.correct) == right[0] + right[1]
+    low, high = intervals.clustered(pooled.correct, np.arange(20) // 4)
+    assert (run["accuracy_low"], run["accuracy_high"]) == (low, high)
+    assert project.row("folded")[5:] == ["0.550", "1 of 1 seeds", "0.342-0.742", "20",
+                                         "`artist` in 2 folds 800 / 100 / 20", "1"]  # fmt: skip
+
+
+def test_a_seed_is_recorded_once_all_its_folds_have_run(project: Project) -> None:
+    folded(project, fold=1, right=[True] * 8)
+    printed = invoke("collect")
+    assert "0 runs recorded" in printed
+    assert "folded-s0 is not recorded: of its 2 folds these have not run here: 0." in printed
+    assert not records.path("folded").exists()
+
+
+def test_folds_of_different_dealings_are_not_pooled(project: Project) -> None:
+    for fold in (0, 1):
+        folded(project, fold=fold, right=[True] * 8, first=7 * fold)
+    assert "two of its folds test t0007, so they were dealt out differently." in invoke("collect")
+
+
+def test_a_run_of_another_fold_under_this_ones_name_is_not_recorded(project: Project) -> None:
+    folded(project, fold=0, right=[True] * 8, overrides={"split.fold": 1})
+    assert "folded-s0-f0 (" in invoke("collect") and "it ran with split.fold = 1." in invoke("collect")
+
+
+def test_one_hold_out_does_not_count_for_an_entry_that_has_folds_now(project: Project) -> None:
+    project.ran("question", seed=0, num_correct=60)
+    invoke("collect")
+    record = json.loads(records.path("question").read_text())
+    del record["params"]["split.folds"]  # it ran before folds existed
+    records.path("question").unlink()
+    records.path("folded").write_text(json.dumps(record))
+    assert project.row("folded")[5] == "not run"
 
 
 # ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ import json
 import shutil
 from dataclasses import dataclass
 
+import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 from support.project import ROOT, Project, stages_run
 
 pytestmark = pytest.mark.pipeline
@@ -117,3 +119,31 @@ def test_runs_are_recorded_with_the_figures_that_dvc_keeps_and_stand_on_the_page
     (row,) = (line for line in page.splitlines() if line.startswith(f"| `{NAME}` |"))
     assert "3 of 3 seeds" in row and ", drawn by seed | 1 |" in row
     assert f"{NAME}-s0 is in metrics/experiments" in experiment(project, "run", NAME, "--seed", "0")
+
+
+def test_folds_test_every_track_once_and_are_pooled(reproduced: Project) -> None:
+    path = reproduced.path / "experiments.yaml"
+    values = YAML(typ="safe").load(path)
+    # Sixty tracks are by two artists a genre, too few for artists' folds.
+    overrides = {"train.epochs": 1, "split.strategy": "stratified"}
+    overrides |= {"split.train": 0.4, "split.validation": 0.4}
+    values["experiments"] = {
+        "folded": {"group": "mine", "title": "by folds", "source": "a test", "recipes": [],
+                   "overrides": overrides, "folds": 2, "seeds": [0]}
+    }  # fmt: skip
+    values["questions"] = []
+    YAML().dump(values, path)
+    reproduced.commit()
+    printed = experiment(reproduced, "run", "folded")
+    assert stages_run(printed) == ["split", "features", "train", "evaluate"] * 2
+    assert "2 runs recorded" in experiment(reproduced, "collect")
+    (run,) = json.loads((reproduced.path / "metrics" / "experiments" / "folded.json").read_text())["runs"]
+    pooled = pd.read_csv(reproduced.path / "metrics" / "experiments" / "folded-s0.csv", dtype="str")
+    split = pd.read_csv(reproduced.path / "data" / "synthetic" / "split.csv")
+    usable = split.loc[split["split"] != "excluded", "track_id"]
+    assert list(pooled["track_id"]) == sorted(usable) and run["num_tracks"] == len(usable)
+    assert run["accuracy"] == pytest.approx((pooled["genre"] == pooled["predicted"]).mean(), abs=1e-6)
+    assert run["num_groups"] == pooled["group"].nunique() < len(usable)
+    assert sum(fold["num_tracks"] for fold in run["folds"]) == len(usable)
+    assert len({fold["split_sha256"] for fold in run["folds"]}) == 2
+    assert "folded-s0-f1 is in metrics/experiments" in experiment(reproduced, "run", "folded")

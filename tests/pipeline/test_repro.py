@@ -44,7 +44,7 @@ def test_the_metrics_hold_the_contract_keys(finished: Project) -> None:
     ]  # fmt: skip
     assert list(finished.json("split")) == [
         "num_train", "num_validation", "num_test", "num_excluded", "shared_artists", "shared_duplicates",
-        "shared_tracks", "unknown_artist_share", "leaky",
+        "shared_tracks", "unknown_artist_share", "leaky", "worst_deviation",
     ]  # fmt: skip
     assert list(finished.json("train")) == [
         "best_epoch", "train_loss", "validation_loss", "validation_accuracy", "num_parameters",

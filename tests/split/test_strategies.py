@@ -1,5 +1,6 @@
 """Claims about splits: whoever must stay together does, and the proof finds everyone who does not."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -14,7 +15,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Split
 from genrepro.exact import identity, streams
 from genrepro.split import strategies
-from genrepro.split.proof import leaks
+from genrepro.split.proof import leaks, worst_deviation
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The least populated class"),  # scikit-learn's word about a rare genre
@@ -393,3 +394,111 @@ def test_a_collection_of_one_genre_is_refused(subtests: pytest.Subtests) -> None
 
 def test_one_artist_is_no_plural() -> None:
     assert "12 tracks by 1 artist cannot" in refusal(collection(12).assign(artist="Ann"), shares("artist"))
+
+
+# ----------------------------------------------------------------------------------------------------
+# Folds
+
+
+def every_fold(tracks: pd.DataFrame, params: Split, *, seed: int = 0) -> list[pd.DataFrame]:
+    """The split of every fold."""
+    return [
+        strategies.assign(tracks, params=dataclasses.replace(params, fold=fold), seed=seed)
+        for fold in range(params.folds)
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    tracks=collections(min_size=30),
+    seed=st.integers(0, 1000),
+    num_folds=st.integers(2, 6),
+    strategy=st.sampled_from(["artist", "official", "stratified"]),
+)
+def test_over_the_folds_every_track_is_tested_once_and_no_group_crosses(
+    tracks: pd.DataFrame, seed: int, num_folds: int, strategy: str
+) -> None:
+    tracks["official_split"] = [[*SIDES, None][number % 4] for number in range(len(tracks))]
+    try:
+        splits = every_fold(tracks, shares(strategy, folds=num_folds), seed=seed)
+    except GenreproError:
+        return  # so few artists, or a genre that one artist fills
+    usable = tracks[tracks["excluded"].isna()]
+    if strategy == "official":
+        usable = usable[usable["official_split"].isin(["train", "validation"])]
+    times = Counter(track for split in splits for track in split["track_id"][split["split"] == "test"])
+    assert times == dict.fromkeys(usable["track_id"], 1)
+    for split in splits:
+        assert set(split["track_id"]) == set(tracks["track_id"])
+        assert set(split["track_id"][split["split"] != "excluded"]) == set(usable["track_id"])
+        assert strategy == "stratified" or leaks(split, tracks)["leaky"] == 0
+
+
+@pytest.mark.parametrize("strategy", ["artist", "official", "stratified"])
+def test_folds_of_a_healthy_collection_exist_and_are_even(strategy: str) -> None:
+    tracks = collection(300)
+    params = shares(strategy, folds=5)
+    splits = every_fold(tracks, params)
+    sizes = [Counter(split["split"]) for split in splits]
+    num_tested = sum(size["test"] for size in sizes)
+    assert num_tested == (300 if strategy != "official" else sum(tracks["official_split"].isin(SIDES[:2])))
+    for size, split in zip(sizes, splits, strict=True):
+        assert size["test"] == pytest.approx(num_tested / 5, rel=0.2)
+        assert size["validation"] == pytest.approx(num_tested / 5, rel=0.3)
+        assert worst_deviation(split, tracks, strategies.asked(params, split)) < 0.12
+
+
+def test_another_seed_deals_other_folds_and_every_model_gets_the_same() -> None:
+    tracks = collection(300)
+    params = shares("artist", folds=5)
+    first, again, other = (every_fold(tracks, params, seed=seed)[0] for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, again)
+    assert set(first["track_id"][first["split"] == "test"]) != set(
+        other["track_id"][other["split"] == "test"]
+    )
+
+
+def test_the_official_test_tracks_stay_out_of_every_fold() -> None:
+    tracks = collection(300)
+    for split in every_fold(tracks, shares("official", folds=3)):
+        official = split["split"][(tracks["official_split"] == "test").to_numpy()]
+        assert set(official) == {"excluded"}
+        assert Counter(split["reason"].dropna()) == Counter(
+            official_test=len(official), not_in_official_split=int(tracks["official_split"].isna().sum())
+        )
+
+
+@pytest.mark.parametrize("strategy", ["artist", "stratified"])
+def test_more_folds_than_artists_or_tracks_are_one_sentence(strategy: str) -> None:
+    said = refusal(collection(27, num_artists=3), shares(strategy, folds=28))
+    assert "cannot be dealt into 28 folds" in said
+
+
+# ----------------------------------------------------------------------------------------------------
+# Balance
+
+
+def deviation(sides: str, **changes: float) -> float:
+    """Of ten tracks, five a genre, on the sides that letters name."""
+    names = {"t": "train", "v": "validation", "e": "test", "x": "excluded"}
+    tracks = pd.DataFrame({"track_id": [f"{n}" for n in range(10)], "genre": ["blues"] * 5 + ["jazz"] * 5})
+    split = tracks[["track_id"]].assign(split=[names[side] for side in sides], reason=None)
+    return worst_deviation(split, tracks, strategies.asked(shares("artist", **changes), split))
+
+
+def test_the_worst_deviation_is_of_the_genre_and_side_that_are_furthest_off() -> None:
+    assert deviation("tttvetttve") == 0
+    assert deviation("tttvettvve") == pytest.approx(0.2)  # jazz: two fifths of train in place of three
+    assert deviation("tttvetttvv") == pytest.approx(0.2)  # jazz has no test track
+    assert deviation("tttveeeeee") == pytest.approx(0.8)
+    assert deviation("tttvxtttve") == pytest.approx(0.2)  # four are dealt: none of them is tested
+
+
+def test_tracks_that_a_learning_curve_leaves_out_are_no_imbalance() -> None:
+    tracks = collection(300)
+    whole, part = (
+        worst_deviation(split, tracks, strategies.asked(params, split))
+        for params in (shares("artist"), shares("artist", train_share=0.3))
+        for split in [strategies.assign(tracks, params=params, seed=0)]
+    )
+    assert whole == part

@@ -31,6 +31,15 @@ ENTRIES: dict[str, Any] = {
         "seeds": [0],
         "published": {"accuracy": 0.78},
     },
+    "folded": {
+        "group": "mine",
+        "title": "by folds",
+        "source": "row 3",
+        "recipes": [],
+        "overrides": {"split.strategy": "artist"},
+        "folds": 2,
+        "seeds": [0],
+    },
     "question": {
         "group": "asked",
         "title": "what if",
@@ -62,9 +71,23 @@ SPLIT = {"num_train": 800, "num_validation": 100, "num_test": 99}
 class Project(Repository):
     """A repository with the entries above, in which experiments can be made up."""
 
-    def ran(self, name: str, *, seed: int, num_correct: int, num_tracks: int = 99, **changes: Any) -> None:
+    def ran(
+        self,
+        name: str,
+        *,
+        seed: int,
+        num_correct: int,
+        num_tracks: int = 99,
+        fold: int | None = None,
+        predictions: bytes | None = None,
+        **changes: Any,
+    ) -> None:
         """An experiment of DVC's that began at HEAD, whose params.yaml has dotted keys changed."""
         head = self.git("rev-parse", "HEAD")
+        if fold is not None:
+            changes["overrides"] = {"split.folds": ENTRIES[name]["folds"], "split.fold": fold} | changes.get(
+                "overrides", {}
+            )
         overrides = ENTRIES[name]["overrides"] | {"seed": seed} | changes.pop("overrides", {})
         values = YAML(typ="safe").load(self.path / "params.yaml")
         YAML().dump(entries.overridden(values, overrides), self.path / "params.yaml")
@@ -82,7 +105,10 @@ class Project(Repository):
         data = {"split_sha256": f"split {seed}", "features_sha256": f"features {seed}"}
         (self.path / "models").mkdir(exist_ok=True)
         (self.path / "models" / "model.json").write_text(json.dumps({"data": data}))
-        self.experiment(f"{name}-s{seed}", baseline=head, commit=self.commit())
+        if predictions is not None:
+            self.write(predictions)
+        suffix = "" if fold is None else f"-f{fold}"
+        self.experiment(f"{name}-s{seed}{suffix}", baseline=head, commit=self.commit())
         self.git("reset", "--quiet", "--hard", head)
 
     def metric(self, name: str, values: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 In: catalog, levels and mel tables. Out: the findings of every track, clusters of tracks that hold the same
 recording, and a page that shows the worst pairs. Read `faults` (the findings), `fingerprint` (landmarks and
-sketch of a spectrogram), `duplicates` (tracks that share them), `page` (duplicates.html).
+sketch of a spectrogram), `duplicates` (tracks that share them), `page` (duplicates.html), `thumbnails` (its
+spectrograms).
 """
 
 from genrepro.audit.duplicates import Pair, near_duplicates

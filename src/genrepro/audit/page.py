@@ -5,8 +5,6 @@ by falling similarity. Both spectrograms are drawn over one time axis, the secon
 that equal music stands one above the other. The bytes depend on the data only: no date, no software version.
 """
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -14,13 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from genrepro.audit import thumbnails
 from genrepro.audit.duplicates import Pair
-from genrepro.base import tables
 from genrepro.base.files import replacing
-from genrepro.base.tables import read_mel_description, read_mels
 
-_RATE = 12.0  # Hz, at most: 30 s are 360 pixels, which a page shows without scrolling
-_BANDS = 64  # at most
 _GAP = 6  # pixels between the two spectrograms; a line there marks the overlap
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -107,7 +102,6 @@ def _article(pair: Pair, tracks: dict[str, dict], picture: bytes) -> str:
         cut = "cut at the same place"
     else:
         cut = f"the second cut {abs(pair.offset):.2f} s {'later' if pair.offset > 0 else 'earlier'}"
-    data = base64.b64encode(picture).decode("ascii")
     return "\n".join(
         [
             "<article>",
@@ -115,7 +109,7 @@ def _article(pair: Pair, tracks: dict[str, dict], picture: bytes) -> str:
             *(['<p class="contradicting">contradicting genres</p>'] if contradicting else []),
             f"<dl>{first}{second}</dl>",
             f'<img alt="spectrograms of {escape(pair.first)} above {escape(pair.second)}" '
-            f'src="data:image/png;base64,{data}">',
+            f'src="{thumbnails.source(picture)}">',
             "</article>",
         ]
     )
@@ -133,43 +127,16 @@ def _pictures(pairs: list[Pair], mel_path: Path) -> Iterable[bytes]:
     """A PNG for each pair."""
     if not pairs:
         return []
-    description = read_mel_description(mel_path)
-    wanted = {track_id for pair in pairs for track_id in (pair.first, pair.second)}
-    group = max(1, int(np.ceil(description["frame_rate"] / _RATE)))
-    levels = {
-        row["track_id"]: _level(
-            tables.unpack_mel(row["mel"], num_mels=row["num_mels"]), group=group, top_db=description["top_db"]
-        )
-        for row in read_mels(mel_path)
-        if row["track_id"] in wanted
-    }
-    rate = description["frame_rate"] / group
+    found, rate = thumbnails.levels(
+        mel_path, {track_id for pair in pairs for track_id in (pair.first, pair.second)}
+    )
     return [
-        _picture(levels[pair.first], levels[pair.second], shift=round(pair.offset * rate)) for pair in pairs
+        _picture(found[pair.first], found[pair.second], shift=round(pair.offset * rate)) for pair in pairs
     ]
-
-
-def _level(spectrogram: np.ndarray, *, group: int, top_db: float) -> np.ndarray:
-    """Reduce to levels 1..255, [shape=(num_bands, num_frames), dtype=uint8], highest band first."""
-    in_bands = -(-spectrogram.shape[1] // _BANDS)
-    num_frames, num_bands = (
-        -(-size // by) for size, by in zip(spectrogram.shape, (group, in_bands), strict=True)
-    )
-    padding = (
-        (0, num_frames * group - spectrogram.shape[0]),
-        (0, num_bands * in_bands - spectrogram.shape[1]),
-    )
-    whole = np.pad(spectrogram.astype(np.float32), padding, mode="edge")
-    # A cell shows its loudest value: means would blur thin lines.
-    reduced = whole.reshape(num_frames, group, num_bands, in_bands).max(axis=(1, 3)).T[::-1]
-    return (1 + 254 * np.clip(1 + reduced / top_db, 0, 1)).astype(np.uint8)
 
 
 def _picture(first: np.ndarray, second: np.ndarray, *, shift: int) -> bytes:
     """Draw both spectrograms over one time axis as a PNG, the second ``shift`` pixels later."""
-    import matplotlib
-    from PIL import Image
-
     start, other = max(0, -shift), max(0, shift)
     width = max(start + first.shape[1], other + second.shape[1])
     height = max(len(first), len(second))
@@ -178,9 +145,4 @@ def _picture(first: np.ndarray, second: np.ndarray, *, shift: int) -> bytes:
     canvas[height + _GAP :][: len(second), other : other + second.shape[1]] = second
     common = slice(max(start, other), min(start + first.shape[1], other + second.shape[1]))
     canvas[height + _GAP // 3 : height + _GAP - _GAP // 3, common] = 1
-    palette = np.vstack([[255, 255, 255], matplotlib.colormaps["magma"](np.arange(256), bytes=True)[1:, :3]])
-    image = Image.fromarray(canvas)
-    image.putpalette(palette.astype(np.uint8).tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    return thumbnails.png(canvas)

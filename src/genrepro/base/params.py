@@ -26,6 +26,7 @@ DATASETS = (
     "hub",
 )
 MODELS = ("vit", "ast", "cnn", "lstm")
+FOLDED = ("artist", "official", "stratified")  # strategies that split.folds can part into folds
 FINDINGS = (
     "missing",
     "undecodable",
@@ -135,6 +136,10 @@ class Split(Section):
     """Share of tracks."""
     test: float
     """Share of tracks."""
+    folds: int
+    """Parts of a cross-validation, each tested once; 0: one hold-out of the share `test`."""
+    fold: int
+    """Which of them is the test side, from 0."""
     pieces: int
     """Number of pieces into which strategy `segment` cuts a track."""
     train_share: float
@@ -147,6 +152,15 @@ class Split(Section):
         if abs(total - 1) > 1e-9:
             raise GenreproError(
                 f"params.yaml: split.train + split.validation + split.test = {total:g} must be 1."
+            )
+        self._check(
+            "folds", holds=self.folds == 0 or self.folds >= 2, must="be 0 (one hold-out) or at least 2"
+        )
+        self._check("fold", holds=0 <= self.fold < max(1, self.folds), must="lie in 0 .. split.folds - 1")
+        if self.folds and self.strategy not in FOLDED:
+            raise GenreproError(
+                f"params.yaml: split.folds = {self.folds} needs the strategy {' or '.join(FOLDED)}; "
+                f"{self.strategy} has no folds."
             )
         self._check("pieces", holds=self.pieces >= 3, must="be at least 3")
         self._check("train_share", holds=0 < self.train_share <= 1, must="be above 0 and at most 1")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genrepro.base.errors import GenreproError
-from genrepro.experiments import cells, entries, figures, launch, page, records
+from genrepro.experiments import cells, collection, entries, figures, launch, page, records
 
 experiment = typer.Typer(no_args_is_help=True, help="Named experiments of experiments.yaml.")
 
@@ -70,8 +70,18 @@ def run_experiments(
 @experiment.command("collect")
 def collect_experiments(names: _AnyNames = None) -> None:
     """Record below metrics/experiments/ what DVC's experiments gave."""
-    taken, refused = records.collect(entries.select(entries.load(), names or ["*"]))
+    known = entries.load()
+    chosen = entries.select(known, names or ["*"])
+    taken, refused = collection.collect(chosen)
     print(f"{len(taken)} runs recorded")
+    found = records.read(known)
+    for of in (of for of in chosen if of.params.split.folds):
+        for run in records.fresh(of, found.get(of.name)):
+            print(
+                f"  {of.run_name(run.seed)}: accuracy {run.accuracy:.3f} [{run.accuracy_low:.3f}, "
+                f"{run.accuracy_high:.3f}] on {run.num_tracks} tracks of {run.num_groups} groups, "
+                f"over {len(run.folds)} folds"
+            )
     for sentence in refused:
         print(f"genrepro: {sentence}", file=sys.stderr)
     if refused:

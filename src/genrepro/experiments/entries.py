@@ -69,6 +69,8 @@ class Entry:
     """Names of recipes. Later ones replace keys of earlier ones."""
     seeds: tuple[int, ...]
     """One run for each seed."""
+    folds: int | None = None
+    """Number of folds, as ``split.folds``. Each seed then has one run for each fold."""
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Dotted keys of params.yaml. They replace those of the recipes."""
     vary: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -113,9 +115,14 @@ class Experiment:
     sweep: Grid | None = None
     """The grid, if a run is a sweep. Its cells have the run's seed."""
 
-    def run_name(self, seed: int) -> str:
-        """The name in DVC of the run with this seed."""
-        return f"{self.name}-s{seed}"
+    @property
+    def folds(self) -> tuple[int | None, ...]:
+        """The folds that each seed runs, or (None,) for one hold-out."""
+        return tuple(range(self.params.split.folds)) or (None,)
+
+    def run_name(self, seed: int, fold: int | None = None) -> str:
+        """The name in DVC of the run with this seed, or of one fold of it."""
+        return f"{self.name}-s{seed}" + ("" if fold is None else f"-f{fold}")
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -168,7 +175,7 @@ def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[
         if not matching:
             near = difflib.get_close_matches(name, experiments, n=3)
             hint = f"near it are {', '.join(near)}" if near else "`genrepro experiment list` names them"
-            if (run := re.fullmatch(r"(.+)-s(\d+)", name)) and run[1] in experiments:
+            if (run := re.fullmatch(r"(.+)-s(\d+)(-f\d+)?", name)) and run[1] in experiments:
                 hint = f"it is a run of {run[1]}: --seed {run[2]} runs it alone"
             raise GenreproError(f"there is no experiment {name!r} in {PATH}; {hint}.")
         found |= {known: experiments[known] for known in matching}
@@ -190,7 +197,7 @@ def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
 
 
 def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
-    """The parameters that decide the result, except the seed, as dotted keys.
+    """The parameters that decide the result, except seed and fold, as dotted keys.
 
     They do not include the sections of other models, the data's place, and the number of pictures. In a
     sweep, the grid's values take the place of its parameters.
@@ -202,7 +209,7 @@ def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
     for section in used:
         for key, value in config.section(section).items():
             flat[f"{section}.{key}"] = list(value) if isinstance(value, tuple) else value
-    del flat["mel.png_per_genre"]
+    del flat["mel.png_per_genre"], flat["split.fold"]
     if sweep is not None:
         for key in ("lr", "weight_decay"):
             flat[f"train.{key}"] = list(
@@ -253,6 +260,12 @@ def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapp
         raise GenreproError(
             f"{key} is not an override: seeds have a key of their own, and data lies elsewhere."
         )
+    for key in sorted({"split.folds", "split.fold"} & set(overrides)):
+        raise GenreproError(f"{key} is not an override: write the entry's key `folds`.")
+    if entry.folds is not None:
+        overrides = overrides | {"split.folds": entry.folds}
+    if entry.folds and entry.sweep is not None:
+        raise GenreproError("a sweep has no folds: leave out one of the keys `sweep` and `folds`.")
     config = build(Params, overridden(values, overrides), name="params.yaml", prefix="")
     return Experiment(
         name=name,

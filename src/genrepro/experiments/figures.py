@@ -13,7 +13,7 @@ import pandas as pd
 
 from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
-from genrepro.experiments import entries, records
+from genrepro.experiments import collection, entries, records
 from genrepro.experiments.entries import Experiment
 from genrepro.experiments.records import Record, Run
 from genrepro.figures import plotting, seeds
@@ -91,12 +91,12 @@ def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[lis
     """Draw each experiment that has runs. Returns paths, how many have none, and how many runs are unfit."""
     written, without, refused = [], 0, 0
     for experiment in known.values():
-        commits = dict(records.commits(experiment))
+        commits = list(collection.commits(experiment))
         without += not commits
         runs = []
-        for seed, commit in commits.items():
+        for seed, fold, commit in commits:
             try:
-                runs.append(_curves(commit, experiment, seed))
+                runs.append(_curves(commit, experiment, seed, fold))
             except GenreproError:
                 refused += 1
         if runs:
@@ -115,9 +115,9 @@ def _point(runs: Sequence[Run]) -> Point:
     )
 
 
-def _curves(commit: str, experiment: Experiment, seed: int) -> pd.DataFrame:
+def _curves(commit: str, experiment: Experiment, seed: int, fold: int | None) -> pd.DataFrame:
     """The curves of one of DVC's runs. GenreproError if it is not this experiment's, or has none."""
-    records.check(commit, experiment, seed)
+    collection.check(commit, experiment, seed, fold)
     try:
         table = pd.read_csv(io.BytesIO(revisions.content(commit, _CURVES) or b""), dtype="float64")
         return table[seeds.COLUMNS].astype(float).astype({"epoch": int})

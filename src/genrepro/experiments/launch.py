@@ -1,10 +1,11 @@
-"""Run named experiments with `dvc exp run`, one run for each seed, each in its own clone.
+"""Run named experiments with `dvc exp run`, one run for each seed or fold, each in its own clone.
 
 A run in the workspace would leave its parameters there for the next one. So runs are queued, or use
 ``--temp``. Every run would inherit changes of params.yaml since the last commit, so these are refused.
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -62,9 +63,11 @@ def commands(
         overrides = {key: _text(value) for key, value in experiment.overrides.items()}
         source = _source(experiment, given, data)
         overrides |= {} if source is None else {"source": _text(source)}
-        for seed in [seed for seed in experiment.seeds if not seeds or seed in seeds]:
+        wanted = [seed for seed in experiment.seeds if not seeds or seed in seeds]
+        for seed, fold in itertools.product(wanted, experiment.folds):
             settings = overrides | {"seed": str(seed)} | given
-            name = experiment.run_name(seed)
+            settings |= {} if fold is None else {"split.fold": str(fold)}
+            name = experiment.run_name(seed, fold)
             command = ["dvc", "exp", "run", "--queue" if queue else "--temp", "--name", name]
             command += ["--force"] if again else []
             if experiment.sweep is not None:
@@ -109,8 +112,8 @@ def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[
     there = {}
     for experiment in chosen:
         recorded = {run.seed for run in records.fresh(experiment, found.get(experiment.name))}
-        for seed in experiment.seeds:
-            name = experiment.run_name(seed)
+        for seed, fold in itertools.product(experiment.seeds, experiment.folds):
+            name = experiment.run_name(seed, fold)
             if seed in recorded:
                 there[name] = f"is in {records.path(experiment.name)}"
             elif head in revisions.experiments(name):
@@ -142,6 +145,8 @@ def _extra(extra: Sequence[str]) -> dict[str, str]:
             raise GenreproError(f"-S {item}: params.yaml has no parameter {key}.") from None
         if key == "seed":
             raise GenreproError("seeds are part of an experiment's name: choose some of them with --seed.")
+        if key in ("split.folds", "split.fold"):
+            raise GenreproError(f"-S {item}: folds are part of an experiment: write its entry's key `folds`.")
         found[key] = _readable(key, value)
     return found
 

@@ -214,6 +214,8 @@ def _published(published: Published | None) -> list[str]:
 def _measured(experiment: Experiment, record: Record | None) -> list[str]:
     """Accuracy or why there is none, spread, interval, n, split, leak flag."""
     split = f"`{experiment.params.split.strategy}`"
+    if experiment.params.split.folds:
+        split += f" in {experiment.params.split.folds} folds"
     runs = fresh(experiment, record)
     if not runs:
         different = changes(record.params, experiment) if record else []

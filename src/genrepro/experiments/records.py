@@ -1,30 +1,32 @@
 """Record the results of named experiments: one small JSON file each in metrics/experiments/, in git.
 
-DVC keeps an experiment as a commit of this clone only. `collect` reads the results there, if the experiment
-ran with the parameters that experiments.yaml asks for. The record keeps these parameters, so that a result is
-never shown for an entry, or for defaults in params.yaml, that have changed since.
+DVC keeps an experiment as a commit of this clone only, and `collection` reads the results there. The record
+keeps the parameters of its runs, so that a result is never shown for an entry, or for defaults in
+params.yaml, that have changed since.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genrepro.base import sections
 from genrepro.base.errors import GenreproError
-from genrepro.base.files import write_json
-from genrepro.base.params import Params
 from genrepro.base.sections import build
-from genrepro.compare import revisions
 from genrepro.experiments import entries
 from genrepro.experiments.entries import Experiment
-from genrepro.sweep import grid
-from genrepro.sweep.grid import Grid
 
 FOLDER = Path("metrics", "experiments")
-_TEST = ("accuracy", "accuracy_low", "accuracy_high", "segment_accuracy", "num_tracks", "leaky")
+_TEST = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "segment_accuracy",
+    "num_tracks",
+    "num_groups",
+    "leaky",
+)
 _SPLIT = ("num_train", "num_validation", "num_test")
 _HASHES = ("split_sha256", "features_sha256")
 
@@ -44,10 +46,25 @@ class Winner:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Fold:
+    """One fold's figures, as `Run` has them."""
+
+    accuracy: float
+    num_tracks: int
+    best_epoch: int
+    num_train: int
+    num_validation: int
+    split_sha256: str
+    features_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """The results of one seed, from metrics/test.json, train.json and split.json, and the data's hashes.
 
-    The results of a sweep are those of its winner, from metrics/sweep.json.
+    The results of a sweep are those of its winner, from metrics/sweep.json. The results of folds are those of
+    the pooled predictions: the kept epoch and the sizes of train and validation are then means over the
+    folds, and the hashes are the hash of the folds' hashes.
     """
 
     seed: int
@@ -66,6 +83,10 @@ class Run:
     features_sha256: str
     winner: Winner | None = None
     """For a sweep only."""
+    num_groups: int | None = None
+    """Groups of test tracks. None for a sweep, and for runs from before groups were counted."""
+    folds: tuple[Fold, ...] = ()
+    """In their order. Empty for one hold-out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +112,7 @@ def read(known: Mapping[str, Experiment]) -> dict[str, Record]:
             raise GenreproError(
                 f"{file} is of no experiment in {entries.PATH}: remove it or restore the entry."
             )
-        found[file.stem] = _read(file)
+        found[file.stem] = load(file)
     return found
 
 
@@ -112,76 +133,11 @@ def fresh(experiment: Experiment, record: Record | None) -> list[Run]:
     """The recorded runs of an experiment's seeds. None of them if they had other parameters."""
     if record is None or changes(record.params, experiment):
         return []
-    return [run for run in record.runs if run.seed in experiment.seeds]
+    num_folds = experiment.params.split.folds
+    return [run for run in record.runs if run.seed in experiment.seeds and len(run.folds) == num_folds]
 
 
-def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
-    """Update the records of experiments with the runs that DVC has in this clone.
-
-    Seeds without a run in DVC keep their recorded results, unless these have other parameters than the new
-    ones.
-
-    Returns
-    -------
-    taken : list of str
-        Names of the runs that are recorded now.
-    refused : list of str
-        A sentence for each run that was not.
-    """
-    taken, refused = [], []
-    for experiment in chosen:
-        found: dict[int, Run] = {}
-        for seed, commit in commits(experiment):
-            name = experiment.run_name(seed)
-            try:
-                found[seed] = _run(commit, experiment, seed)
-                taken.append(name)
-            except GenreproError as error:
-                refused.append(f"{name} ({commit[:8]}) {error}")
-        if found:
-            target = path(experiment.name)
-            old = _read(target) if target.exists() else None
-            found = {run.seed: run for run in fresh(experiment, old)} | found
-            runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
-            recipe = entries.recipe(experiment.params, experiment.sweep)
-            write_json(target, {"params": recipe, "runs": runs})
-    return taken, refused
-
-
-def commits(experiment: Experiment) -> Iterator[tuple[int, str]]:
-    """Seed and commit of each run of an experiment that DVC has in this clone.
-
-    Of several runs with one name, the one of the current commit counts, else the newest.
-    """
-    for seed in experiment.seeds:
-        found = revisions.experiments(experiment.run_name(seed))
-        if found:
-            yield seed, found.get(revisions.head()) or next(iter(found.values()))
-
-
-def check(commit: str, experiment: Experiment, seed: int) -> Params:
-    """The parameters of DVC's commit, if it is a run of this experiment and seed.
-
-    Raises
-    ------
-    GenreproError
-        The rest of a sentence, if it is not.
-    """
-    content = revisions.content(commit, "params.yaml")
-    if content is None:
-        raise GenreproError("is not recorded: it has no params.yaml.")
-    ran: Params = build(
-        Params, sections.parse(content, name="its params.yaml"), name="its params.yaml", prefix=""
-    )
-    if ran.seed != seed:
-        raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
-    swept = _grid(commit) if experiment.sweep is not None else None
-    if different := changes(entries.recipe(ran, swept), experiment):
-        raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {entries.PATH}.")
-    return ran
-
-
-def _read(file: Path) -> Record:
+def load(file: Path) -> Record:
     try:
         values = json.loads(file.read_text("utf-8"))
     except ValueError as error:
@@ -191,63 +147,6 @@ def _read(file: Path) -> Record:
     runs = tuple(build(Run, run, name=str(file), prefix="runs.") for run in values["runs"])
     record: Record = build(Record, {**values, "runs": []}, name=str(file), prefix="")
     return dataclasses.replace(record, runs=runs)
-
-
-def _run(commit: str, experiment: Experiment, seed: int) -> Run:
-    """The results in DVC's commit. GenreproError as from `check`."""
-    ran = check(commit, experiment, seed)
-    split = _json(commit, "metrics/split.json")
-    values = {
-        "seed": seed,
-        **(_swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)),
-        **{key: split.get(key) for key in _SPLIT},
-    }
-    return build(Run, values, name="is not recorded", prefix="")
-
-
-def _trained(commit: str) -> dict[str, Any]:
-    test = _json(commit, "metrics/test.json")
-    train = _json(commit, "metrics/train.json")
-    data = _json(commit, "models/model.json").get("data", {})
-    return {
-        **{key: test.get(key) for key in _TEST},
-        "best_epoch": train.get("best_epoch"),
-        **{key: data.get(key) for key in _HASHES},
-    }
-
-
-def _swept(commit: str, *, by: str) -> dict[str, Any]:
-    summary = _json(commit, "metrics/sweep.json")
-    best = summary.get("by_loss" if by == "validation_loss" else "by_accuracy", {})
-    winner = {key: best.get(key) for key in ("lr", "weight_decay", "validation_loss", "validation_accuracy")}
-    return {
-        **{key: best.get(f"test_{key}") for key in ("accuracy", "accuracy_low", "accuracy_high")},
-        "segment_accuracy": None,
-        **{key: summary.get(key) for key in ("num_tracks", "leaky")},
-        "best_epoch": best.get("epoch"),
-        "winner": winner
-        | {"selection_optimism": best.get("selection_optimism"), "num_cells": summary.get("num_cells")},
-        **{key: summary.get(key) for key in _HASHES},
-    }
-
-
-def _grid(commit: str) -> Grid:
-    name = grid.PATH.as_posix()
-    content = revisions.content(commit, name)
-    if content is None:
-        raise GenreproError(f"is not recorded: it has no {name}.")
-    return grid.parse(sections.parse(content, name=f"its {name}"), name=f"its {name}")
-
-
-def _json(commit: str, name: str) -> dict[str, Any]:
-    content = revisions.content(commit, name)
-    try:
-        values = json.loads(content) if content is not None else None
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise GenreproError(f"is not recorded: it has no {name}.")
-    return values
 
 
 def _plain(value: Any) -> str:

@@ -79,15 +79,12 @@ class Predictor:
         GenreproError
             If the file is missing, cannot be decoded, or is a picture and not audio (or the reverse).
         """
-        from genrepro.models.shared.batches import Cutter
-
-        frames = normalise(self._frames(file), self.description).astype(np.float16)
-        cutter, rate = Cutter(frames, device=self.device), self.description["frame_rate"]
-        whole = self._vote(cutter, cut(_stretches(np.zeros(1), len(frames)), self.description, role="vote"))
-        starts, width = windows(len(frames), segment_frames(self.description))
+        cutter, num_frames = self._cutter(self._frames(file))
+        rate = self.description["frame_rate"]
+        starts, width = windows(num_frames, segment_frames(self.description))
         parts = self._vote(cutter, _stretches(starts, width))
         return Prediction(
-            probabilities=self._by_genre(whole[0]),
+            probabilities=self._by_genre(self._whole(cutter, num_frames)),
             over_time=[
                 Window(
                     start=round(float(start / rate), 3),
@@ -97,6 +94,40 @@ class Predictor:
                 for start, part in zip(starts, parts, strict=True)
             ],
         )
+
+    @property
+    def mel(self) -> Mel | None:
+        """The transform of the audio that the model hears; None of a model of pictures."""
+        how = self.description["mel"]
+        if how["kind"] == "picture":
+            return None
+        return Mel(**{key: how[key] for key in Mel.__dataclass_fields__ if key in how}, png_per_genre=0)
+
+    def of_samples(self, samples: np.ndarray) -> np.ndarray:
+        """Probabilities of a whole track, in label order, from its samples; of a model of audio.
+
+        Parameters
+        ----------
+        samples : np.ndarray [shape=(num_samples,), dtype=float32]
+            Mono, at ``mel.sample_rate``.
+
+        Returns
+        -------
+        np.ndarray [shape=(num_genres,), dtype=float64]
+        """
+        assert self.mel is not None
+        return self._whole(*self._cutter(self._represented(mel.log_mel(samples, params=self.mel))))
+
+    def _cutter(self, frames: np.ndarray) -> "tuple[Cutter, int]":
+        """What cuts segments out of a track's frames, and how many frames it has."""
+        from genrepro.models.shared.batches import Cutter
+
+        return Cutter(normalise(frames, self.description).astype(np.float16), device=self.device), len(frames)
+
+    def _whole(self, cutter: "Cutter", num_frames: int) -> np.ndarray:
+        """Probabilities of the whole track [shape=(num_genres,), dtype=float64]."""
+        spans = cut(_stretches(np.zeros(1), num_frames), self.description, role="vote")
+        return self._vote(cutter, spans)[0]
 
     def _vote(self, cutter: "Cutter", segments: Spans) -> np.ndarray:
         """Probabilities of each track of ``segments`` [shape=(num_tracks, num_genres), dtype=float64]."""
@@ -112,7 +143,7 @@ class Predictor:
 
     def _frames(self, file: Path | bytes) -> np.ndarray:
         """The model's input, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
-        how: dict[str, Any] = self.description["mel"]
+        params = self.mel
         source: Any = file  # libsndfile and PIL read open files too
         if isinstance(file, bytes):
             source, name = io.BytesIO(file), f"{len(file)} bytes"
@@ -120,14 +151,15 @@ class Predictor:
             _require_file(file)
             name = str(file)
         try:
-            if how["kind"] == "picture":
+            if params is None:
                 spectrogram = pictures.read_png(source)
             else:
-                keys = {key: how[key] for key in Mel.__dataclass_fields__ if key in how}
-                params = Mel(**keys, png_per_genre=0)
                 spectrogram = mel.log_mel(audio.decode(source, sample_rate=params.sample_rate), params=params)
         except (audio.UndecodableError, pictures.NotASpectrogramError) as error:
             raise GenreproError(f"{name}: {error}.") from error
+        return self._represented(spectrogram)
+
+    def _represented(self, spectrogram: np.ndarray) -> np.ndarray:
         # float16 as in mel.parquet, so that the numbers equal those of the evaluate stage.
         return represent(spectrogram.astype(np.float16), self.description)
 

@@ -1,4 +1,6 @@
-"""Check a split for leaks: count artists, duplicates and tracks that are on more than one side."""
+"""Check a split: count what is on more than one side, and measure how far genres are out of balance."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -42,3 +44,26 @@ def leaks(split: pd.DataFrame, tracks: pd.DataFrame) -> dict[str, int | float]:
         "unknown_artist_share": round(float(unique["artist"].isna().mean()), 6),
         "leaky": int(any(shared.values())),
     }
+
+
+def worst_deviation(split: pd.DataFrame, tracks: pd.DataFrame, asked: Mapping[str, float]) -> float:
+    """How far the worst-dealt genre is from what was asked for.
+
+    Of every genre and side: the share of the genre's dealt tracks that is on the side, less the share asked
+    for. The largest of these by absolute value, 0 .. 1, over all genres and all three sides.
+
+    Parameters
+    ----------
+    split : DataFrame
+        As `assign` returns it. Of strategy `segment` pieces count in place of tracks. Tracks that
+        ``split.train_share`` leaves out count as train, from which they were taken.
+    tracks : DataFrame
+        Columns track_id and genre.
+    asked : mapping
+        Share of all tracks by side, as `strategies.asked` gives it.
+    """
+    side = split["split"].mask(split["reason"] == "train_share", "train")
+    genre = split["track_id"].map(tracks.set_index("track_id")["genre"])
+    dealt = side != "excluded"
+    shares = pd.crosstab(genre[dealt], side[dealt], normalize="index").reindex(columns=SIDES, fill_value=0)
+    return round(float((shares - pd.Series(asked)).abs().to_numpy().max()), 6)

@@ -9,6 +9,10 @@ stratified  scikit-learn's train_test_split over tracks, stratified by genre
 random      torch.random_split over tracks, as in the ViT report
 segment     pieces of one track may be on several sides, which is wrong on purpose
 
+With `split.folds`, artist, official and stratified test one fold of a cross-validation (`folds`) instead of
+one hold-out. Official then deals out the tracks of its training and validation lists by artist, and excludes
+its own test tracks.
+
 For a learning curve, `split.train_share` below 1 takes whole artists out of train. No other track moves.
 """
 
@@ -24,6 +28,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Split
 from genrepro.exact.identity import groups
 from genrepro.exact.streams import generator, integer
+from genrepro.split import folds
 from genrepro.split.proof import SIDES
 from genrepro.split.thinning import shares
 
@@ -85,10 +90,30 @@ def assign(tracks: pd.DataFrame, *, params: Split, seed: int) -> pd.DataFrame:
     return table.reindex(columns=columns)
 
 
+def asked(params: Split, split: pd.DataFrame) -> dict[str, float]:
+    """The share of all tracks that each side was to have.
+
+    With folds the test side has one of them. The official lists ask for what they hold: there ``split``, the
+    result of `assign`, says each side's share of all genres together.
+    """
+    if params.strategy == "random":
+        return dict(zip(SIDES, RANDOM_SHARES, strict=True))
+    if params.strategy == "official" and not params.folds:
+        side = split["split"].mask(split["reason"] == "train_share", "train")
+        return {name: float((side[side != "excluded"] == name).mean()) for name in SIDES}
+    test = 1 / params.folds if params.folds else params.test
+    rest = (1 - test) / (params.train + params.validation)
+    return {"train": params.train * rest, "validation": params.validation * rest, "test": test}
+
+
 def _artist(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
     """Two rounds of StratifiedGroupKFold: one fold is the test side, then one of the rest is validation."""
     genre, group = tracks["genre"].to_numpy(), groups(tracks)
-    test = _fold(genre, group, share=params.test, seed=integer(seed, "split.test"))
+    if params.folds:
+        dealt = folds.of_groups(genre, group, num_folds=params.folds, seed=seed)
+        test = np.flatnonzero(dealt == params.fold)
+    else:
+        test = _fold(genre, group, share=params.test, seed=integer(seed, "split.test"))
     rest = np.setdiff1d(np.arange(len(tracks)), test)
     share = params.validation / (params.train + params.validation)
     validation = rest[_fold(genre[rest], group[rest], share=share, seed=integer(seed, "split.validation"))]
@@ -109,12 +134,12 @@ def _fold(genre: np.ndarray, group: np.ndarray, *, share: float, seed: int) -> n
             f"split: {len(genre)} tracks by {num_groups} artist{'s' if num_groups != 1 else ''} cannot be "
             "dealt out; use more tracks, larger shares, or another split.strategy."
         )
-    folds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
+    rounds = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
     with (
         warnings.catch_warnings()
     ):  # about genres with fewer tracks than folds; the best fold is chosen below
         warnings.simplefilter("ignore", UserWarning)
-        candidates = [fold for _, fold in folds.split(np.zeros(len(genre)), genre, group)]
+        candidates = [fold for _, fold in rounds.split(np.zeros(len(genre)), genre, group)]
     wanted = {name: count * share for name, count in Counter(genre).items()}
 
     def distance(fold: np.ndarray) -> float:
@@ -128,19 +153,32 @@ def _official(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
     if tracks["official_split"].isna().all():
         raise GenreproError("split: this data set has no official split; choose another split.strategy.")
     listed = tracks["official_split"].notna()
-    return tracks[["track_id"]].assign(
-        split=tracks["official_split"].where(listed, "excluded"),
-        reason=np.where(listed, None, "not_in_official_split"),  # type: ignore[call-overload]
-    )
+    sides = tracks["official_split"].where(listed, "excluded")
+    reason = pd.Series(np.where(listed, None, "not_in_official_split"))  # type: ignore[call-overload]
+    if params.folds:
+        ours = sides.isin(["train", "validation"])
+        dealt = _artist(tracks[ours].reset_index(drop=True), params, seed)
+        sides = sides.where(ours, "excluded").mask(
+            ours, pd.Series(dealt["split"].to_numpy(), ours[ours].index)
+        )
+        reason = reason.mask(tracks["official_split"] == "test", "official_test")
+    return tracks[["track_id"]].assign(split=sides, reason=reason)
 
 
 def _stratified(tracks: pd.DataFrame, params: Split, seed: int) -> pd.DataFrame:
     from sklearn.model_selection import train_test_split
 
     try:
-        rest, test = train_test_split(
-            tracks, test_size=params.test, stratify=tracks["genre"], random_state=integer(seed, "split.test")
-        )
+        if params.folds:
+            dealt = folds.of_tracks(tracks["genre"].to_numpy(), num_folds=params.folds, seed=seed)
+            rest, test = tracks[dealt != params.fold], tracks[dealt == params.fold]
+        else:
+            rest, test = train_test_split(
+                tracks,
+                test_size=params.test,
+                stratify=tracks["genre"],
+                random_state=integer(seed, "split.test"),
+            )
         train, validation = train_test_split(
             rest,
             test_size=params.validation / (params.train + params.validation),

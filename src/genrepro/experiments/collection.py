@@ -1,0 +1,217 @@
+"""From DVC's experiments of this clone to records: figures are taken only from runs of the asked parameters.
+
+Of an experiment with folds a seed is recorded once all its folds have run here. Their predictions are pooled
+(`folds`), and the seed's accuracy is that of the pool.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from genrepro.base import sections
+from genrepro.base.errors import GenreproError
+from genrepro.base.files import replacing, rounded, write_json
+from genrepro.base.params import Params
+from genrepro.base.sections import build
+from genrepro.compare import revisions
+from genrepro.evaluate.intervals import clustered
+from genrepro.experiments import entries, folds, records
+from genrepro.experiments.entries import Experiment
+from genrepro.experiments.records import Fold, Run, changes
+from genrepro.sweep import grid
+from genrepro.sweep.grid import Grid
+
+_TEST = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "segment_accuracy",
+    "num_tracks",
+    "num_groups",
+    "leaky",
+)
+_SPLIT = ("num_train", "num_validation", "num_test")
+_HASHES = ("split_sha256", "features_sha256")
+
+
+def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
+    """Bring the records of experiments up to date with what DVC has of them in this clone.
+
+    Seeds of which DVC has nothing keep their figures, unless these were measured with other parameters than
+    the new ones.
+
+    Returns
+    -------
+    taken : list of str
+        Names of the runs that were recorded or found recorded.
+    refused : list of str
+        A sentence for each run that was not.
+    """
+    taken, refused = [], []
+    for experiment in chosen:
+        found: dict[int, Run] = {}
+        parts: dict[int, dict[int | None, tuple[Run, str]]] = {}
+        for seed, fold, commit in commits(experiment):
+            name = experiment.run_name(seed, fold)
+            try:
+                run = _run(commit, experiment, seed, fold)
+            except GenreproError as error:
+                refused.append(f"{name} ({commit[:8]}) {error}")
+                continue
+            parts.setdefault(seed, {})[fold] = run, commit
+        for seed, by_fold in parts.items():
+            try:
+                found[seed] = by_fold[None][0] if None in by_fold else _pooled(experiment, seed, by_fold)
+                taken += [experiment.run_name(seed, fold) for fold in by_fold]
+            except GenreproError as error:
+                refused.append(f"{experiment.run_name(seed)} {error}")
+        if found:
+            target = records.path(experiment.name)
+            old = records.load(target) if target.exists() else None
+            if old and not changes(old.params, experiment):
+                found = {run.seed: run for run in records.fresh(experiment, old)} | found
+            runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
+            recipe = entries.recipe(experiment.params, experiment.sweep)
+            write_json(target, {"params": recipe, "runs": runs})
+    return taken, refused
+
+
+def commits(experiment: Experiment) -> Iterator[tuple[int, int | None, str]]:
+    """Seed, fold and commit of each of its runs that DVC has in this clone; fold is None of one hold-out.
+
+    Of runs with one name, that of the commit that is checked out counts, or else the newest.
+    """
+    for seed, fold in itertools.product(experiment.seeds, experiment.folds):
+        found = revisions.experiments(experiment.run_name(seed, fold))
+        if found:
+            yield seed, fold, found.get(revisions.head()) or next(iter(found.values()))
+
+
+def check(commit: str, experiment: Experiment, seed: int, fold: int | None = None) -> Params:
+    """What DVC's commit ran with.
+
+    Raises
+    ------
+    GenreproError
+        The rest of a sentence, if that is no run of this experiment, seed and fold.
+    """
+    content = revisions.content(commit, "params.yaml")
+    if content is None:
+        raise GenreproError("is not recorded: it has no params.yaml.")
+    ran: Params = build(
+        Params, sections.parse(content, name="its params.yaml"), name="its params.yaml", prefix=""
+    )
+    if ran.seed != seed:
+        raise GenreproError(f"is not recorded: it ran with seed = {ran.seed}.")
+    if fold is not None and ran.split.fold != fold:
+        raise GenreproError(f"is not recorded: it ran with split.fold = {ran.split.fold}.")
+    swept = _grid(commit) if experiment.sweep is not None else None
+    if different := changes(entries.recipe(ran, swept), experiment):
+        raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {entries.PATH}.")
+    return ran
+
+
+def _run(commit: str, experiment: Experiment, seed: int, fold: int | None) -> Run:
+    """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
+    ran = check(commit, experiment, seed, fold)
+    split = _json(commit, "metrics/split.json")
+    values = {
+        "seed": seed,
+        **(_swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)),
+        **{key: split.get(key) for key in _SPLIT},
+    }
+    return build(Run, values, name="is not recorded", prefix="")
+
+
+def _pooled(experiment: Experiment, seed: int, parts: Mapping[int | None, tuple[Run, str]]) -> Run:
+    """The run of one seed over all its folds; writes their pooled predictions beside the record."""
+    missing = [str(fold) for fold in experiment.folds if fold not in parts]
+    if missing:
+        raise GenreproError(
+            f"is not recorded: of its {len(experiment.folds)} folds these have not run here: "
+            f"{', '.join(missing)}."
+        )
+    runs, commits = zip(*(parts[fold] for fold in experiment.folds), strict=True)
+    name = experiment.run_name(seed)
+    content = folds.pool(
+        [revisions.content(commit, revisions.PREDICTIONS) or b"" for commit in commits], name=name
+    )
+    pooled = revisions.parse(content, name=name)
+    assert pooled.group is not None
+    low, high = clustered(pooled.correct, pooled.group, confidence=experiment.params.evaluate.confidence)
+    with replacing(folds.path(experiment.name, seed)) as partial:
+        partial.write_bytes(content)
+    short = [(run.segment_accuracy, run.num_tracks) for run in runs if run.segment_accuracy is not None]
+    return Run(
+        seed=seed,
+        accuracy=rounded(pooled.correct.mean()),
+        accuracy_low=low,
+        accuracy_high=high,
+        segment_accuracy=rounded(statistics.fmean(*zip(*short, strict=True))),
+        num_tracks=len(pooled.label),
+        num_groups=len(set(pooled.group)),
+        leaky=max(run.leaky for run in runs),
+        best_epoch=round(statistics.fmean(run.best_epoch for run in runs)),
+        num_train=round(statistics.fmean(run.num_train for run in runs)),
+        num_validation=round(statistics.fmean(run.num_validation for run in runs)),
+        num_test=len(pooled.label),
+        split_sha256=_joined(run.split_sha256 for run in runs),
+        features_sha256=_joined(run.features_sha256 for run in runs),
+        folds=tuple(
+            Fold(**{field.name: getattr(run, field.name) for field in dataclasses.fields(Fold)})
+            for run in runs
+        ),
+    )
+
+
+def _joined(hashes: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _trained(commit: str) -> dict[str, Any]:
+    test = _json(commit, "metrics/test.json")
+    train = _json(commit, "metrics/train.json")
+    data = _json(commit, "models/model.json").get("data", {})
+    return {
+        **{key: test.get(key) for key in _TEST},
+        "best_epoch": train.get("best_epoch"),
+        **{key: data.get(key) for key in _HASHES},
+    }
+
+
+def _swept(commit: str, *, by: str) -> dict[str, Any]:
+    summary = _json(commit, "metrics/sweep.json")
+    best = summary.get("by_loss" if by == "validation_loss" else "by_accuracy", {})
+    winner = {key: best.get(key) for key in ("lr", "weight_decay", "validation_loss", "validation_accuracy")}
+    return {
+        **{key: best.get(f"test_{key}") for key in ("accuracy", "accuracy_low", "accuracy_high")},
+        "segment_accuracy": None,
+        **{key: summary.get(key) for key in ("num_tracks", "leaky")},
+        "best_epoch": best.get("epoch"),
+        "winner": winner
+        | {"selection_optimism": best.get("selection_optimism"), "num_cells": summary.get("num_cells")},
+        **{key: summary.get(key) for key in _HASHES},
+    }
+
+
+def _grid(commit: str) -> Grid:
+    name = grid.PATH.as_posix()
+    content = revisions.content(commit, name)
+    if content is None:
+        raise GenreproError(f"is not recorded: it has no {name}.")
+    return grid.parse(sections.parse(content, name=f"its {name}"), name=f"its {name}")
+
+
+def _json(commit: str, name: str) -> dict[str, Any]:
+    content = revisions.content(commit, name)
+    try:
+        values = json.loads(content) if content is not None else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise GenreproError(f"is not recorded: it has no {name}.")
+    return values
