@@ -3,6 +3,7 @@
 It repeats itself exactly, it sounds like its genres, and it says what it plants.
 """
 
+import dataclasses
 import hashlib
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import soundfile
 from scipy.signal import correlate, correlation_lags
 
+from genrepro.base import params
 from genrepro.datasets import synthetic
 from genrepro.datasets.synthesis.artists import Artist, draw_artist
 from genrepro.datasets.synthesis.composer import Score, compose
@@ -22,6 +24,7 @@ from genrepro.datasets.synthesis.notation import Chord, parse_pattern, parse_pro
 from genrepro.datasets.synthesis.signals import SAMPLE_RATE
 from genrepro.datasets.synthesis.styles import GENRES, STYLES
 from genrepro.exact.streams import generator
+from genrepro.split import strategies
 
 DURATION = 3.0
 NUM_TRACKS = 43  # not a multiple of ten, on purpose
@@ -116,9 +119,37 @@ def test_genres_and_artists_share_the_tracks_evenly(subtests: pytest.Subtests) -
             assert plan.groupby("genre").artist.nunique().between(3, synthetic.ARTISTS_PER_GENRE).all()
 
 
-def test_no_two_artists_share_a_name() -> None:
-    names = [draw_artist(genre=genre, index=index, seed=3).name for genre in GENRES for index in range(8)]
-    assert len(set(names)) == len(names)
+def test_no_two_artists_share_a_name_however_many_there_are() -> None:
+    # The lists hold 324 names for a genre of soloists and 216 for a genre of bands.
+    for genres in (["blues", "jazz"], ["metal", "rock"]):
+        names = [
+            draw_artist(genre=genre, index=index, seed=3).name for genre in genres for index in range(350)
+        ]
+        assert len(set(names)) == len(names)
+
+
+def test_an_album_holds_two_tracks_of_one_artist() -> None:
+    plan = pd.DataFrame([dataclasses.asdict(track) for track in synthetic.plan_tracks(1000)])
+    originals = plan[plan.planted.isna()]
+    sizes = originals.groupby(["genre", "artist_index", "album_index"]).size()
+    assert sizes.max() == 2 and (sizes == 2).mean() > 0.6  # an artist has five tracks, or four and a fault
+
+
+def test_every_artist_disjoint_split_of_the_default_collection_is_even() -> None:
+    plan = pd.DataFrame([dataclasses.asdict(track) for track in synthetic.plan_tracks(400)])
+    tracks = pd.DataFrame(
+        {
+            "track_id": plan.genre + "." + plan["index"].astype(str),
+            "genre": plan.genre,
+            "artist": plan.recording.str[0] + plan.artist_index.astype(str),
+            "official_split": None,
+            "duplicate_group": None,
+            "excluded": plan.planted.where(plan.planted.isin(["undecodable", "truncated", "silent"])),
+        }
+    )
+    for seed in range(5):
+        split = strategies.assign(tracks, params=params.load().split, seed=seed).merge(tracks)
+        assert split[split.split == "test"].genre.value_counts().between(7, 9).all()
 
 
 def test_too_few_tracks_are_refused(tmp_path: Path) -> None:
@@ -194,6 +225,23 @@ def test_slow_genres_are_slower_than_fast_ones() -> None:
     centre = {genre: sum(style.tempo) / 2 for genre, style in STYLES.items()}
     assert sorted(centre, key=lambda genre: centre[genre])[:2] == ["reggae", "hiphop"]
     assert max(centre, key=lambda genre: centre[genre]) == "metal"
+
+
+def test_metal_is_deeper_denser_and_steadier_than_rock() -> None:
+    # As in GTZAN's pictures: there the means differ by 8 dB below 100 Hz and from 2 to 4 kHz.
+    def bands(genre: str) -> np.ndarray:
+        sounds = []
+        for index in range(6):
+            artist = draw_artist(genre=genre, index=index, seed=0)
+            audio = performance(artist, name=f"track {index}", duration=6)[1]
+            mel = librosa.power_to_db(librosa.feature.melspectrogram(y=audio, sr=SAMPLE_RATE), ref=np.max)
+            centre = librosa.mel_frequencies(128, fmax=SAMPLE_RATE / 2)
+            low, high = mel[centre < 100], mel[(centre > 2000) & (centre < 4000)]
+            sounds.append([low.mean(), high.mean(), high.mean(axis=0).std()])
+        return np.mean(sounds, axis=0)
+
+    low, high, changes = bands("metal") - bands("rock")
+    assert low > 4 and high > 3 and changes < -1
 
 
 def test_classical_styles_have_no_drummer_and_all_others_do() -> None:

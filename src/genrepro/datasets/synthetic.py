@@ -2,8 +2,8 @@
 
 Nothing is downloaded: the composer (`synthesis`) makes every track from the seed. The layout is GTZAN's
 (Tzanetakis and Cook, 2002): ``<genre>/<genre>.00000.wav``, 22 050 Hz, mono, 16 bit. ``tracks.csv`` beside the
-folders says who plays what. Each genre has several artists, and each artist has a sound of its own. So if an
-artist is in both training and test, scores are inflated as they are on real music.
+folders says who plays what. Each genre has up to twenty artists, and each artist has a sound of its own. So
+if an artist is in both training and test, scores are inflated as they are on real music.
 
 The collection also holds one example of each fault that Sturm (2012) found in GTZAN. `FAULTS` lists them, and
 the column `planted` of ``tracks.csv`` says which tracks have them. Tests compare the audit's findings with
@@ -59,7 +59,7 @@ GENRE_OF_FAULT: Mapping[str, str] = {
 }
 """Genre whose last track has the fault."""
 
-ARTISTS_PER_GENRE = 8
+ARTISTS_PER_GENRE = 20  # at most; 400 tracks give each two, so a fifth of the artists is an even test side
 MIN_TRACKS = 40  # four per genre: three artists that can be kept apart, and a fault
 
 _ORIGINALS = {"exact_duplicate": "hiphop", "near_duplicate": "disco", "mislabelled_duplicate": "metal"}
@@ -78,6 +78,8 @@ class Track:
     """Genre and index of the recording: those of the track itself, or of a duplicate's original."""
     artist_index: int
     """Number of the artist within the recording's genre."""
+    album_index: int
+    """Number of the artist's album. Two tracks are on an album."""
 
     @property
     def track_id(self) -> str:
@@ -168,9 +170,16 @@ def plan_tracks(num_tracks: int) -> list[Track]:
         for index in range(count):
             planted = faults.get(genre) if index == count - 1 else None
             recording = (_ORIGINALS[planted], 0) if planted in _ORIGINALS else (genre, index)
-            artist = recording[1] % num_artists
+            earlier, artist = divmod(recording[1], num_artists)
             plan.append(
-                Track(genre=genre, index=index, planted=planted, recording=recording, artist_index=artist)
+                Track(
+                    genre=genre,
+                    index=index,
+                    planted=planted,
+                    recording=recording,
+                    artist_index=artist,
+                    album_index=earlier // 2,
+                )
             )
     return plan
 
@@ -225,9 +234,7 @@ def _describe(track: Track, *, seed: int) -> dict[str, str | None]:
         "track_id": track.track_id,
         "genre": track.genre,
         "artist": None if orphan else artist,
-        "album": None
-        if orphan
-        else draw_title(seed=seed, name=f"album/{artist}/{index // (2 * ARTISTS_PER_GENRE)}"),
+        "album": None if orphan else draw_title(seed=seed, name=f"album/{artist}/{track.album_index}"),
         "title": None if orphan else draw_title(seed=seed, name=f"title/{artist}/{index}"),
         "path": f"{track.genre}/{track.track_id}.wav",
         "fault": track.planted if track.planted == "undecodable" else None,

@@ -21,22 +21,34 @@ T = TypeVar("T")
 # These set the difficulty and were tuned together. With 400 tracks, a small CNN reaches 86 % on unseen
 # artists (seeds 1 and 2, every artist tested once), and 97 % if five-second pieces of the same tracks leak.
 # Larger values make unseen artists harder, but not leaking pieces.
-EQ_TILT = 1.0  # standard deviation of the slope [dB per octave]: the strongest cue in a mel-spectrogram
-EQ_PEAK = 2.5  # standard deviation of each of the three resonances [dB]
-MIX_SPREAD = 2.0  # standard deviation of each part's level [dB]: some bands have quiet drums
-BORROWING_ARTISTS = 0.15  # share of artists who always play one aspect as a neighbouring genre does
-CROSSOVER_TRACKS = 0.10  # share of tracks that are half in the style of a neighbouring genre
+EQ_TILT = 1.3  # standard deviation of the slope [dB per octave]: the strongest cue in a mel-spectrogram
+EQ_PEAK = 3.5  # standard deviation of each of the three resonances [dB]
+MIX_SPREAD = 3.0  # standard deviation of each part's level [dB]: some bands have quiet drums
+BORROWING_ARTISTS = 0.20  # share of artists who always play one aspect as a neighbouring genre does
+CROSSOVER_TRACKS = 0.15  # share of tracks that are half in the style of a neighbouring genre
 
 _BORROWED = (("grooves",), ("bass",), ("chords",), ("lead", "scale"), ("tempo",))
 _CROSSED = (("grooves", "bass", "swing", "tempo"), ("chords", "lead", "progressions", "scale"))
 
 _FIRST = (
-    "Ada Bram Celia Dario Edda Felix Greta Hollis Ines Jonas Kaya Lemuel Mira Nils Odette Percy Rosa Silas"
+    "Ada Bram Celia Dario Edda Felix Greta Hollis Ines Jonas Kaya Lemuel Mira Nils Odette Percy Quentin Rosa "
+    "Silas Thea Ulric Vera Wendell Xenia Yusuf Zora Anselm Bettina Clovis Delia Ezra Fern Gideon Hilde Ivo "
+    "June"
 )
-_LAST = "Abbott Birk Calloway Dufresne Eklund Farrow Galvez Hartley Ibsen Jarrow Kestrel Lindqvist Novak Osei"
-_ADJECTIVE = "Amber Broken Copper Distant Electric Faded Golden Hollow Iron Jagged Lunar Marble Neon Velvet"
+_LAST = (
+    "Abbott Birk Calloway Dufresne Eklund Farrow Galvez Hartley Ibsen Jarrow Kestrel Lindqvist Mbeki Novak "
+    "Osei Pryor Quist Renner Sandoval Tolliver Umber Vance Wexler Yarrow Zeller Ashby Brandt Castell Dorsey "
+    "Everly Fontane Gruber Holm Iverson Joubert Kline"
+)
+_ADJECTIVE = (
+    "Amber Broken Copper Distant Electric Faded Golden Hollow Iron Jagged Lunar Marble Neon Velvet Ashen "
+    "Burnt Crooked Drowsy Endless Feral Gentle Humming Idle Jolly Kindred Loud Mended Nimble Opal Patient "
+    "Quiet Rusty Silver Tidal Upper Vacant"
+)
 _NOUN = (
-    "Anchors Bridges Comets Dials Engines Foxes Gardens Harbours Islands Junctions Lanterns Mirrors Rivers"
+    "Anchors Bridges Comets Dials Engines Foxes Gardens Harbours Islands Junctions Lanterns Mirrors Rivers "
+    "Arrows Beacons Cedars Drifters Echoes Ferries Glaciers Herons Ivories Jackdaws Kites Ledgers Magpies "
+    "Needles Orchards Pilots Quarries Rafters Sirens Towers Valleys Wagons Zephyrs"
 )
 _MOOD = "Blue Restless Second Slow Paper Midnight Borrowed Northern Salt Open Little Seventh Winter Burning"
 _THING = "Morning River Letter Road Season Parade Signal Shoreline Window Promise Weather Machine Waltz Fever"
@@ -182,10 +194,15 @@ def _pick(choices: tuple[T, ...], count: int, rng: np.random.Generator) -> tuple
 
 
 def _name(*, genre: str, index: int, seed: int) -> str:
-    """Choose a name that no other artist has. Genres take turns in one shuffled list."""
+    """Choose a name that no other artist has. Genres take turns in one shuffled list.
+
+    After the last name of the list it begins again, with a number as in Discogs: ``Ada Abbott (2)``.
+    """
     pools = (_FIRST, _LAST) if genre in _SOLOISTS else (_ADJECTIVE, _NOUN)
     first, second = (pool.split() for pool in pools)
     sharers = [name for name in sorted(STYLES) if (name in _SOLOISTS) == (genre in _SOLOISTS)]
     order = generator(seed, " ".join(pools)).permutation(len(first) * len(second))
-    row, column = divmod(int(order[index * len(sharers) + sharers.index(genre)]), len(second))
-    return f"{first[row]} {second[column]}" if genre in _SOLOISTS else f"The {first[row]} {second[column]}"
+    earlier, turn = divmod(index * len(sharers) + sharers.index(genre), len(order))
+    row, column = divmod(int(order[turn]), len(second))
+    name = f"{first[row]} {second[column]}" if genre in _SOLOISTS else f"The {first[row]} {second[column]}"
+    return f"{name} ({earlier + 1})" if earlier else name

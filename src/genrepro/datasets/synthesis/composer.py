@@ -163,7 +163,8 @@ def _play_drums(
     for bar, section in enumerate(form):
         groove = dict(grooves[section])
         if section == "i":
-            groove.pop("kick", None)  # the band enters with the first verse
+            for kick in ("kick", "clickkick"):  # the band enters with the first verse
+                groove.pop(kick, None)
         if bar in fills:
             groove.update(_choose(fitting, rng))
         if bar - 1 in last_bars:

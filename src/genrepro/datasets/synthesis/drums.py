@@ -45,6 +45,7 @@ class Hit:
 
 KIT: Mapping[str, Hit] = {
     "kick": Hit(tone=(160, 52), tone_decay=0.32, noise=(1500, 5000), noise_decay=0.02, noise_level=-12),
+    "clickkick": Hit(tone=(140, 50), tone_decay=0.2, noise=(2500, 7500), noise_decay=0.02, noise_level=-1),
     "snare": Hit(tone=(240, 185), tone_decay=0.14, noise=(1200, 8500), noise_decay=0.24, level=-3),
     "rim": Hit(tone=(900, 820), tone_decay=0.05, noise=(1500, 5000), noise_decay=0.04, level=-7),
     "clap": Hit(noise=(900, 4500), noise_decay=0.22, repeats=3, level=-5),

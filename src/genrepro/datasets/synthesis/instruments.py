@@ -24,6 +24,7 @@ from genrepro.datasets.synthesis.signals import (
     lowpass,
     noise_band,
     read_table,
+    resonance,
     sine,
     soft_clip,
     sweep,
@@ -60,6 +61,8 @@ class Voice:
     """Overdrive: gain [dB] of the whole chord before a soft clipper."""
     lowpass: float | None = None
     """Corner frequency of the amplifier's loudspeaker [Hz]."""
+    cabinet: tuple[tuple[float, float], ...] = ()
+    """Resonances of the loudspeaker's cabinet: centre [Hz] and height [dB]. A height below 0 is a dip."""
     breath: float = 0.0
     """Amplitude of breath or bow noise."""
     fm: tuple[float, float] | None = None
@@ -91,6 +94,27 @@ VOICES: Mapping[str, Voice] = {
     "clean": Voice(rolloff=1.0, pluck=0.22, decay=1.5, damping=0.2, lowpass=4500, strum=0.007),
     "crunch": Voice(rolloff=0.8, pluck=0.2, decay=3.0, damping=0.12, drive=16, lowpass=4200, strum=0.006),
     "distorted": Voice(rolloff=0.7, pluck=0.15, decay=5.0, damping=0.1, drive=34, lowpass=5200),
+    "highgain": Voice(
+        rolloff=0.7,
+        pluck=0.13,
+        decay=6.0,
+        damping=0.08,
+        detune=7,
+        drive=40,
+        lowpass=5600,
+        cabinet=((110, 5), (650, -7), (3000, 5)),
+    ),
+    "palmmute": Voice(
+        rolloff=0.9,
+        pluck=0.08,
+        decay=0.5,
+        damping=0.3,
+        detune=7,
+        drive=36,
+        lowpass=4500,
+        cabinet=((110, 7), (650, -7), (3000, 3)),
+        length=0.6,
+    ),
     "upright": Voice(rolloff=1.6, pluck=0.3, decay=1.1, damping=0.5, length=1.2),
     "fingered": Voice(rolloff=1.4, pluck=0.25, decay=2.4, damping=0.35, length=1.6),
     "pickbass": Voice(rolloff=0.9, pluck=0.12, decay=2.2, damping=0.2, drive=6, length=1.4),
@@ -152,6 +176,8 @@ def render_chord(
         mix = soft_clip(to_peak(mix) * gain(voice.drive))
     if voice.lowpass:
         mix = lowpass(mix, corner=voice.lowpass)
+    for centre, height in voice.cabinet:
+        mix = resonance(mix, centre=centre, height=height)
     fade_in(mix, seconds=voice.attack)
     return to_peak(mix)
 

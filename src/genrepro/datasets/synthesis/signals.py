@@ -51,6 +51,15 @@ def lowpass(samples: Samples, *, corner: float) -> Samples:
     return scipy.signal.lfilter(*_butterworth((corner,), "lowpass"), samples)
 
 
+def resonance(samples: Samples, *, centre: float, height: float) -> Samples:
+    """Raise the octave around `centre` [Hz] by `height` [dB]. A height below 0 lowers it."""
+    # A bandpass does not turn the phase at its centre, so its output adds to the sound or cancels it.
+    edges = (centre / 2**0.5, centre * 2**0.5)
+    return samples + scipy.signal.lfilter(*_butterworth(edges, "bandpass", order=1), samples) * (
+        gain(height) - 1
+    )
+
+
 @lru_cache(maxsize=64)  # all notes of an instrument share their decays
 def decay(num_samples: int, *, seconds: float) -> Samples:
     """Exponential decay by 60 dB in `seconds`, read-only. It only computes a few hundred exponentials."""
@@ -87,8 +96,8 @@ def gain(decibels: float) -> np.float32:
 
 
 @lru_cache(maxsize=1024)
-def _butterworth(edges: tuple[float, ...], kind: str) -> tuple[Samples, Samples]:
-    numerator, denominator = scipy.signal.butter(2, np.squeeze(edges), kind, fs=SAMPLE_RATE)
+def _butterworth(edges: tuple[float, ...], kind: str, *, order: int = 2) -> tuple[Samples, Samples]:
+    numerator, denominator = scipy.signal.butter(order, np.squeeze(edges), kind, fs=SAMPLE_RATE)
     return numerator.astype(np.float32), denominator.astype(np.float32)
 
 

@@ -289,32 +289,40 @@ STYLES: Mapping[str, Style] = {
     ),
     "metal": Style(
         tempo=(132, 190),
+        # The cymbals never rest, and the snare is half as frequent as in rock, or eight times.
         grooves=(
-            {"kick": "xxxxxxxxxxxxxxxx", "snare": "....X.......X...", "ride": "x...x...x...x..."},
-            {"kick": "x.xxx.xxx.xxx.xx", "snare": "....X.......X...", "crash": "x.......x......."},
-            {"kick": "x.x.x.x.x.x.x.x.", "snare": ".x.x.x.x.x.x.x.x", "ride": "x.x.x.x.x.x.x.x."},
-            {"kick": "X..xX..xX..xX.xx", "snare": "........X.......", "openhat": "x...x...x...x..."},
+            {"clickkick": "xxxxxxxxxxxxxxxx", "snare": "........X.......", "crash": "x...x...x...x..."},
+            {"clickkick": "x.xxx.xxx.xxx.xx", "snare": "....X.......X...", "ride": "x.x.x.x.x.x.x.x."},
+            {"clickkick": "x.x.x.x.x.x.x.x.", "snare": ".x.x.x.x.x.x.x.x", "crash": "x.......x......."},
+            {"clickkick": "X..xX..xX..xX.xx", "snare": "........X.......", "openhat": "x...x...x...x..."},
         ),
         bass=(
             Part(
                 instruments=("pickbass",),
                 patterns=("1.1.1.1.1.1.1.1.", "1111111111111111", "1.111.111.111.11"),
-                register=28,
-                level=-5,
+                register=25,
+                level=-3,
             ),
         ),
         chords=(
             Part(
-                instruments=("distorted",),
-                patterns=("X.xxX.xxX.xxX.xx", "xxxxxxxxxxxxX---", "X-------X---X---", "X.x.x.x.X.x.x.x."),
-                register=40,
-                level=-3,
+                instruments=("highgain",),
+                patterns=("X---------------", "X-----X-----X---", "X-------X---X---", "X-x-X---x-X-X---"),
+                register=37,
+                level=-4,
+                voicing="power",
+            ),
+            Part(
+                instruments=("palmmute",),
+                patterns=("x.xxx.xxx.xxx.xx", "xxxxxxxxxxxxxxxx", "xx.xx.xx.xx.x.x.", "x..xx..xx..xx.xx"),
+                register=37,
+                level=-4,
                 voicing="power",
             ),
         ),
         lead=(
             Part(
-                instruments=("distorted", "crunch"),
+                instruments=("distorted", "highgain"),
                 patterns=("mmmmmmmmmmmmmmmm", "m---m---m-m-m---", "................", "................"),
                 register=64,
                 level=-8,
@@ -323,7 +331,7 @@ STYLES: Mapping[str, Style] = {
         ),
         progressions=("i i bVI bVII", "i bII i bVII", "i bVI bII i", "i bIII bVII bVI"),
         scale=PHRYGIAN,
-        drum_level=5.0,
+        drum_level=4.0,
     ),
     "pop": Style(
         tempo=(94, 130),
@@ -423,7 +431,7 @@ STYLES: Mapping[str, Style] = {
         ),
         chords=(
             Part(
-                instruments=("crunch", "crunch", "distorted"),
+                instruments=("crunch", "crunch", "crunch", "distorted"),
                 patterns=("X---x-x-X---x-x-", "X.x.x.x.X.x.x.x.", "X-------..x-x---"),
                 register=43,
                 level=-5,
