@@ -255,7 +255,7 @@ def _share(value: float, low: float, high: float) -> str:
 
 
 def _tested(comparison: Comparison) -> str:
-    """``79 tracks of 16 artists``."""
+    """``80 tracks of 40 artists``."""
     of = "" if comparison.num_groups is None else f" of {comparison.num_groups} artists"
     return f"{comparison.num_tracks} tracks{of}"
 
