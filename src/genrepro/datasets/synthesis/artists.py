@@ -18,8 +18,8 @@ from genrepro.exact.streams import generator
 
 T = TypeVar("T")
 
-# These set the difficulty and were tuned together. With 400 tracks, a small CNN reaches 86 % on unseen
-# artists (seeds 1 and 2, every artist tested once), and 97 % if five-second pieces of the same tracks leak.
+# These set the difficulty and were tuned together. With 400 tracks, the default CNN reaches 0.88 on unseen
+# artists (seed 0, 160 tracks of test and validation), and 0.98 if five-second pieces of the same tracks leak.
 # Larger values make unseen artists harder, but not leaking pieces.
 EQ_TILT = 1.3  # standard deviation of the slope [dB per octave]: the strongest cue in a mel-spectrogram
 EQ_PEAK = 3.5  # standard deviation of each of the three resonances [dB]
