@@ -42,7 +42,9 @@ def test_a_sweep_and_one_of_its_cells(embedded: Project, tmp_path: Path) -> None
     assert len(curves) == 6 * 3 and "test_accuracy" not in curves
 
     # Its commit holds the answer, and nothing that is large: curves, figures and weights are in MLflow.
-    commit = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()[0]
+    head = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    refs = f"refs/exps/{head[:2]}/{head[2:]}"  # those of other tests start from other commits
+    (commit,) = project.run("git", "for-each-ref", "--format=%(refname)", refs).stdout.split()
     kept = project.run("git", "diff", "--name-only", "HEAD", commit).stdout.split()
     assert {name for name in kept if "sweep/" in name} == {
         f"metrics/sweep/{name}.csv" for name in ("by_lr", "by_weight_decay", "cells")
