@@ -9,13 +9,16 @@ COMPILE := pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find
 # dvc.yaml calls `python`, which must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint lock fresh review help
+.PHONY: repro install test model lint lock fresh review help
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
 
 repro: $(STAMP)  ## environment and the whole pipeline, offline
 	dvc repro
+
+install: $(STAMP)  ## environment alone: `.venv/bin/genrepro predict song.mp3` answers at once
+	@echo "next: $(BIN)/genrepro predict song.mp3"
 
 test: $(DEV_STAMP)  ## environment, what tests add to it, and all tests
 	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -32,6 +35,9 @@ fresh: $(STAMP)  ## does dvc.lock say what the working tree says? (needs no data
 BASE ?= main
 review: $(STAMP)  ## what this checkout changes against BASE=main, and whether it is noise, as Markdown
 	@.ci/review "$(BASE)"
+
+model: $(STAMP)  ## write the model that comes with genrepro anew, from models/
+	python -m genrepro.serve.default
 
 # pip-compile writes it. It holds no index address, so any mirror can serve it.
 lock: $(DEV_STAMP)  ## pin every version anew: what a run needs, then what tests add

@@ -63,7 +63,14 @@ class Predictor:
         from genrepro.base import devices
 
         self.device = devices.device()
-        model, self.description = checkpoint.load(folder)
+        try:
+            model, self.description = checkpoint.load(folder)
+        except (KeyError, TypeError, ValueError, AttributeError, ImportError, RuntimeError) as error:
+            # Somebody edited model.json, or its weights are of another network.
+            raise GenreproError(
+                f"{folder / 'model.json'} does not describe the weights beside it "
+                f"({type(error).__name__}): bring both back, or run `dvc repro train`."
+            ) from error
         self.model = model.to(self.device)
 
     def __call__(self, file: Path | bytes) -> Prediction:
