@@ -66,12 +66,26 @@ def register(model: _Model = Path("models"), name: _Name = "genrepro") -> None:
     print(f"genrepro serve --name {name} --version {version.number}")
 
 
+_Paths = Annotated[
+    Path | None,
+    typer.Option(help="A folder: requests may name files in it. Without this the server takes bytes alone."),
+]
+
+
 def serve(
-    name: _Name = "genrepro", version: _Version = "latest", host: _Host = "127.0.0.1", port: _Port = 5001
+    name: _Name = "genrepro",
+    version: _Version = "latest",
+    host: _Host = "127.0.0.1",
+    port: _Port = 5001,
+    allow_paths: _Paths = None,
 ) -> None:
-    """Serve a registered model over HTTP by `mlflow models serve`, until Ctrl-C."""
+    """Serve a registered model over HTTP by MLflow's scoring server, until Ctrl-C."""
     server.check_address(host, port)
+    if allow_paths is not None and not allow_paths.is_dir():
+        raise GenreproError(f"--allow-paths {allow_paths} is not a folder.")
     found = registry.find(name, version)
+    registry.require_opt_in(found)
     print(f"{name} version {found.number}: POST to http://{host}:{port}/invocations", flush=True)
-    if not server.run(found, host=host, port=port):
+    folder = allow_paths and allow_paths.resolve()
+    if not server.run(found, host=host, port=port, allow_paths=folder):
         sys.exit("genrepro: the server ended by itself; MLflow says why above.")

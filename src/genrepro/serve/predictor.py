@@ -73,20 +73,22 @@ class Predictor:
             ) from error
         self.model = model.to(self.device)
 
-    def __call__(self, file: Path | bytes) -> Prediction:
+    def __call__(self, file: Path | bytes, *, name: str | None = None) -> Prediction:
         """Predict the genre of a file, and of each window of it.
 
         Parameters
         ----------
         file : Path or bytes
             The file's path or its contents.
+        name : str, optional
+            What errors call the contents.
 
         Raises
         ------
         GenreproError
             If the file is missing, cannot be decoded, or is a picture and not audio (or the reverse).
         """
-        cutter, num_frames = self._cutter(self._frames(file))
+        cutter, num_frames = self._cutter(self._frames(file, name))
         rate = self.description["frame_rate"]
         starts, width = windows(num_frames, segment_frames(self.description))
         parts = self._vote(cutter, _stretches(starts, width))
@@ -148,12 +150,12 @@ class Predictor:
     def _by_genre(self, probabilities: np.ndarray) -> dict[str, float]:
         return {genre: float(p) for genre, p in zip(self.description["genres"], probabilities, strict=True)}
 
-    def _frames(self, file: Path | bytes) -> np.ndarray:
+    def _frames(self, file: Path | bytes, name: str | None = None) -> np.ndarray:
         """The model's input, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
         params = self.mel
         source: Any = file  # libsndfile and PIL read open files too
         if isinstance(file, bytes):
-            source, name = io.BytesIO(file), f"{len(file)} bytes"
+            source, name = io.BytesIO(file), name or f"{len(file)} bytes"
         else:
             _require_file(file)
             name = str(file)

@@ -42,6 +42,8 @@ _REQUIRED = (
     "torch",
 )
 _OF_MODEL = {"ast": ("transformers",), "vit": ("matplotlib", "torchvision")}
+# Versions of before this tag read every path that a request names.
+_PATHS = {"paths": "opt-in"}
 _OF_PICTURES = ("matplotlib", "pillow")
 
 
@@ -88,11 +90,12 @@ def register(folder: Path, *, name: str) -> Version:
     with _in_words():
         weights = description["weights_sha256"]
         for found in _versions(client, name):
-            if found.tags.get("weights_sha256") == weights and _lost(client, found) is None:
+            same = found.tags.get("weights_sha256") == weights and _PATHS.items() <= found.tags.items()
+            if same and _lost(client, found) is None:
                 return found
         run_id, tags = _run(client, experiment_id, description)
         tags |= worth.by_lock(folder)
-        tags |= {"model": description["model"], "weights_sha256": weights}
+        tags |= {"model": description["model"], "weights_sha256": weights, **_PATHS}
         with tempfile.TemporaryDirectory() as temporary:
             uri = _log(whole(folder, Path(temporary)), description, run_id=run_id)
         number = int(mlflow.register_model(uri, name, tags=tags).version)
@@ -149,6 +152,15 @@ def find(name: str, version: str) -> Version:
             f"there, or register the model again with `genrepro register --name {name}`."
         )
     return known[number]
+
+
+def require_opt_in(version: Version) -> None:
+    """Raise GenreproError if the code of ``version`` reads every path that a request names."""
+    if not _PATHS.items() <= version.tags.items():
+        raise GenreproError(
+            f"{version.name} version {version.number} was registered by an older genrepro, whose server "
+            f"reads every file: register the model again with `genrepro register --name {version.name}`."
+        )
 
 
 def whole(folder: Path, temporary: Path) -> Path:
