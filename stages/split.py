@@ -47,9 +47,7 @@ def report(split: pd.DataFrame, tracks: pd.DataFrame, proof: dict) -> None:
     excluded = set(split.loc[split["split"] == "excluded", "track_id"])
     listed = tracks[tracks["official_split"].notna() & tracks["excluded"].notna()]
     for row in listed[listed["track_id"].isin(excluded)].itertuples():
-        print(
-            f"  {one_line(row.track_id)} of the official {row.official_split} list cannot be used: {row.excluded}"
-        )
+        print(f"  {row.track_id} of the official {row.official_split} list cannot be used: {row.excluded}")
 
 
 if __name__ == "__main__":

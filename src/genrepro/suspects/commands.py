@@ -45,7 +45,7 @@ def suspects(name: _Name = None, labels: _Labels = 100) -> None:
     print(f"{int(ranked['wrong'].sum())} of {len(ranked)} labels are probably wrong; the first:")
     for row in ranked.head(10).itertuples():
         print(
-            f"  {one_line(row.track_id)}: {row.genre} {row.own_probability:.2f}, "
+            f"  {one_line(str(row.track_id))}: {row.genre} {row.own_probability:.2f}, "
             f"{row.likelier} {row.likelier_probability:.2f}"
         )
     print(page)
