@@ -100,8 +100,8 @@ def require_gradio() -> None:
 
     if find_spec("gradio") is None:
         raise GenreproError(
-            'the page needs Gradio, which is not installed: run `pip install "genrepro[page]"`, in this '
-            'repository `.venv/bin/pip install -e ".[page]"`.'
+            "the page needs Gradio, which is not installed: run `make listen`, or "
+            '`pip install "genrepro[page]"`.'
         )
 
 
