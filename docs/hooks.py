@@ -1,4 +1,4 @@
-"""MkDocs calls this for every page: it writes the reference of the commands out of the commands themselves."""
+"""MkDocs calls this for every page. It writes the reference of the commands from the commands themselves."""
 
 from typing import Any
 

@@ -61,9 +61,8 @@ def page(clip: Path) -> None:
         _first(browser, "#upload input[type=file]").send_keys(str(clip.resolve()))
         _first(browser, "#heard .genre")
         time.sleep(2)  # until the player knows how long it is
-        browser.execute_script(
-            "const player = document.querySelector('#heard audio'); player.currentTime = player.duration * 0.4"
-        )
+        player = _first(browser, "#heard audio")
+        browser.execute_script("arguments[0].currentTime = arguments[0].duration * 0.4", player)
         _shoot(browser, "page-file.png")
         browser.find_elements("css selector", "button[role=tab]")[1].click()
         while not (cells := [cell for cell in _cells(browser) if cell.text.strip()]):

@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,6 +131,23 @@ def test_what_a_broken_upload_left_goes_after_a_while(page: Page) -> None:
     page.hear(upload(page, "text.wav", b"no sound"))
     assert not old.exists() and new.exists()
     new.unlink()
+
+
+def test_three_hours_are_refused_by_the_header(page: Page) -> None:
+    path = upload(page, "three-hours.wav", b"")
+    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
+        file.write(noise(1.0))
+    seconds = 3 * 3600
+    with Path(path).open("r+b") as raw_file:  # a sparse file, whose header is right
+        raw_file.seek(4)
+        raw_file.write((36 + seconds * 8000).to_bytes(4, "little"))
+        raw_file.seek(40)
+        raw_file.write((seconds * 8000).to_bytes(4, "little"))
+        raw_file.truncate(44 + seconds * 8000)
+    assert soundfile.info(path).duration == pytest.approx(seconds, rel=0.01)
+    began = time.monotonic()
+    assert "three-hours.wav is longer than 15 minutes: cut it." in page.hear(path)
+    assert time.monotonic() - began < 5
 
 
 def test_no_other_file_is_read_or_deleted(page: Page, repository: Path) -> None:
