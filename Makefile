@@ -3,19 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PAGE_STAMP := $(VENV)/.installed-page
 DEV_STAMP := $(VENV)/.installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --allow-unsafe
 # dvc.yaml calls `python`, which must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint lock fresh review help
+.PHONY: repro install listen test model lint docs lock fresh review help
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
 
 repro: $(STAMP)  ## environment and the whole pipeline, offline
 	dvc repro
+
+install: $(STAMP)  ## environment alone: `.venv/bin/genrepro predict song.mp3` answers at once
+	@echo "next: $(BIN)/genrepro predict song.mp3"
+
+listen: $(PAGE_STAMP)  ## the page to hear and see what the model says, until Ctrl-C
+	genrepro listen
 
 test: $(DEV_STAMP)  ## environment, what tests add to it, and all tests
 	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -25,6 +32,9 @@ lint: $(DEV_STAMP)  ## formatting, lint and types
 	ruff check .
 	mypy
 
+docs: $(DEV_STAMP)  ## the documentation as a site in .site/, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+
 fresh: $(STAMP)  ## does dvc.lock say what the working tree says? (needs no data)
 	.ci/freshness
 
@@ -33,10 +43,14 @@ BASE ?= main
 review: $(STAMP)  ## what this checkout changes against BASE=main, and whether it is noise, as Markdown
 	@.ci/review "$(BASE)"
 
+model: $(STAMP)  ## write the model that comes with genrepro anew, from models/
+	python -m genrepro.serve.default
+
 # pip-compile writes it. It holds no index address, so any mirror can serve it.
-lock: $(DEV_STAMP)  ## pin every version anew: what a run needs, then what tests add
+lock: $(DEV_STAMP)  ## pin every version anew: what a run needs, then what the page and the tests add
 	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra page --constraint requirements.lock --output-file requirements-page.lock pyproject.toml
+	$(COMPILE) --extra dev --extra docs --extra page --constraint requirements-page.lock --output-file requirements-dev.lock pyproject.toml
 
 # A stamp is newer than its lock file until that changes: then the environment is installed anew.
 $(STAMP): requirements.lock pyproject.toml
@@ -44,6 +58,10 @@ $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) -r requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PAGE_STAMP): requirements-page.lock $(STAMP)
+	$(INSTALL) -r requirements-page.lock
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock $(STAMP)

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "src" / "genrepro"
 FLOORS = (
     "exact", "base", "download", "datasets", "spectrogram", "catalog", "render", "audit", "split", "models",
     "features", "train", "evaluate", "sweep", "figures", "compare", "tracking", "experiments", "serve",
-    "suspects", "robustness", "cli",
+    "suspects", "robustness", "listen", "cli",
 )  # fmt: skip
 # What a stage may use without naming it: an edit there changes no output.
 CHANGES_NO_OUTPUT = {"base", "tracking", "serve", "figures"}

@@ -237,3 +237,11 @@ def test_nested_sections_become_dotted_keys() -> None:
         "sweep.lr.last": 2,
         "sweep.seed": [0, 1],
     }
+
+
+def test_a_password_in_the_source_is_refused_before_anything_keeps_it(tmp_path: Path) -> None:
+    for source in ("https://me:hunter2@example.org/a.zip", "HTTP://hunter2@example.org/a.zip?x=1"):
+        message = complaint(write(tmp_path / "p.yaml", {"source": source}))
+        assert "source holds a user or a password" in message and "hunter2" not in message
+    for source in ("https://example.org/a@b.zip", "/music/a@b", "auto"):
+        assert params.load(write(tmp_path / "p.yaml", {"source": source})).source == source

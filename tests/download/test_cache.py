@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from support.builders import ROOT
 from support.server import WAIT, Fault, Server
 from urllib3.exceptions import NameResolutionError
@@ -432,6 +433,69 @@ def test_a_secret_in_a_url_is_not_shown_or_kept(server: Server, cache: Path) -> 
     shown = complaint(unknown(url.replace(PATH, "/gone.zip")), cache) + notes
     assert "/gone.zip" in shown and PATH in shown
     assert "password" not in shown and "secret" not in shown
+
+
+def test_a_redirect_to_another_scheme_is_refused(
+    server: Server, cache: Path, subtests: pytest.Subtests
+) -> None:
+    for target in ("file:///etc/passwd", "ftp://127.0.0.1/a", "gopher://127.0.0.1/"):
+        with subtests.test(target=target):
+            asked = len(server.asked)
+            server.always["/away.zip"] = Fault(status=302, headers={"Location": target})
+            said = complaint(unknown(server.url("/away.zip")), cache)
+            assert f"redirects to {target.partition(':')[0]}:, which is not http or https" in said
+            assert len(server.asked) == asked + 1 and kept(cache) == []
+
+
+def test_a_redirect_from_https_to_http_is_refused() -> None:
+    response = requests.Response()
+    response.url, response.status_code = "https://example.org/a.zip", 302
+    response.headers["Location"] = "http://example.org/a.zip"
+    with http._session() as session, pytest.raises(http.Refused, match="from https to http"):
+        session.get_redirect_target(response)
+    response.headers["Location"] = "/b.zip"
+    with http._session() as session:
+        assert session.get_redirect_target(response) == "/b.zip"
+
+
+def test_a_redirect_to_another_host_is_followed_without_the_password(server: Server, cache: Path) -> None:
+    with Server() as other:
+        target = other.serve("/b.zip", CONTENT).replace("127.0.0.1", "localhost")
+        server.always[PATH] = Fault(status=302, headers={"Location": target})
+        url = server.url(PATH).replace("http://", "http://me:password@")
+        assert fetch(unknown(url), cache=cache).read_bytes() == CONTENT
+    assert [asked.authorization is None for asked in (*server.asked, *other.asked)] == [False, True]
+
+
+def test_redirects_in_a_circle_end(server: Server, cache: Path) -> None:
+    server.always[PATH] = Fault(status=302, headers={"Location": server.url(PATH)})
+    assert "TooManyRedirects" in complaint(unknown(server.url(PATH)), cache)
+
+
+def test_a_mirror_that_trickles_is_left_for_the_next(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "PATIENCE", 0.3)
+    slow = server.serve("/slow.zip", CONTENT)
+    server.always["/slow.zip"] = Fault(pace=0.02)
+    both = Remote(name="music.zip", urls=(slow, server.serve(PATH, CONTENT)), checksum=SHA1)
+    assert fetch(both, cache=cache).read_bytes() == CONTENT
+    alone = Remote(name="other.zip", urls=(server.serve("/crawl.zip", CONTENT[::-1]),))
+    server.always["/crawl.zip"] = Fault(pace=0.02)
+    assert "sends fewer than 500 bytes a second" in complaint(alone, cache)
+
+
+def test_a_file_that_somebody_changed_in_the_cache_is_downloaded_again(
+    remote: Remote, server: Server, cache: Path
+) -> None:
+    for known in (remote, unknown(*remote.urls)):
+        path = fetch(known, cache=cache)
+        changed = bytearray(CONTENT)
+        changed[500_000] ^= 1  # of the same size
+        path.chmod(0o644)
+        path.write_bytes(changed)
+        assert fetch(known, cache=cache).read_bytes() == CONTENT
+    assert len(server.asked) == 3  # once, and again after each change
 
 
 def free_port() -> int:

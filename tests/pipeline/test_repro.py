@@ -151,7 +151,7 @@ def test_the_trained_model_predicts_a_file_as_evaluate_did(finished: Project) ->
         row = next(csv.DictReader(file))
     genre, name = row["track_id"].split(".")[0], f"{row['track_id']}.wav"
     path = finished.path / "data" / "synthetic" / "raw" / genre / name
-    done = finished.run("genrepro", "predict", "--json", str(path), "nothing.wav", check=False)
+    done = finished.run("genrepro", "predict", "--format", "jsonl", str(path), "nothing.wav", check=False)
     assert done.returncode == 1
     assert "nothing.wav does not exist" in done.stderr
     probabilities = json.loads(done.stdout)["probabilities"]

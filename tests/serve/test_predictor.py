@@ -180,7 +180,7 @@ def test_a_file_shorter_than_a_window_is_one_window(
 
 def test_json_holds_the_track_and_its_windows(trained: Trained, tmp_path: Path) -> None:
     paths = [write_sound(tmp_path / f"{seed}.wav", duration=2.0 + seed, seed=seed) for seed in (0, 1)]
-    done = run("--json", "--model", trained.folder / "models", *paths)
+    done = run("--format", "jsonl", "--model", trained.folder / "models", *paths)
     assert done.exit_code == 0
     predictor = Predictor(trained.folder / "models")
     for path, line in zip(paths, json_lines(done), strict=True):
@@ -223,18 +223,20 @@ def test_minutes_are_shown(trained: Trained, tmp_path: Path) -> None:
 def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_done(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "noise.wav").write_bytes(b"no music at all" * 100)
     (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
     good = trained.folder / "raw" / "blues.2.wav"
     bad = [
         tmp_path / "absent.wav",
-        tmp_path,
+        tmp_path / "folder",
         tmp_path / "noise.wav",
         tmp_path / "empty.wav",
         good / "inside.wav",
     ]
-    done = run("--json", "--model", trained.folder / "models", *bad, good)
+    done = run("--format", "jsonl", "--model", trained.folder / "models", *bad, good)
     assert done.exit_code == 1
     assert [line["file"] for line in json_lines(done)] == [str(good)]
-    complaints = done.stderr.splitlines()
+    worth, *complaints = done.stderr.splitlines()
+    assert worth == "model: cnn"
     assert len(complaints) == len(bad)
     wanted = [
         "does not exist",
@@ -281,11 +283,11 @@ def test_a_name_that_is_no_text_is_printed_and_the_rest_is_done(trained: Trained
     shutil.copy(os.fsencode(sound), latin)
     missing = os.fsencode(tmp_path) + b"/na\xefve.wav"
     command = [sys.executable, "-m", "genrepro", "predict", latin, missing, sound]
-    for option in ([], ["--json"]):
+    for option in ([], ["--format", "jsonl"]):
         done = subprocess.run([*command, *option], cwd=trained.folder, capture_output=True, check=False)
         lines = [line for line in done.stdout.splitlines() if not line.startswith(b"  ")]
         assert done.returncode == 1 and len(lines) == 2, done.stderr
         assert b"caf\\udce9.wav" in lines[0] and b"b.wav" in lines[1]
-        assert done.stderr.splitlines() == [
+        assert done.stderr.splitlines()[1:] == [
             b"genrepro: " + os.fsencode(tmp_path) + b"/na\\udcefve.wav does not exist."
         ]

@@ -43,8 +43,10 @@ def repository(store: Store, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pyfunc(store: Store) -> Any:
-    return mlflow.pyfunc.load_model(str(store.logged))
+def pyfunc(store: Store) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENREPRO_ALLOW_PATHS", str(store.folder))
+        yield mlflow.pyfunc.load_model(str(store.logged))
 
 
 def rows(answer: pd.DataFrame) -> list[dict[str, Any]]:
@@ -52,7 +54,8 @@ def rows(answer: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: Path(clip).name)
-def test_a_path_and_its_bytes_give_predicts_numbers(pyfunc: Any, clip: str | Path) -> None:
+def test_a_path_and_its_bytes_give_predicts_numbers(pyfunc: Any, clip: str | Path, repository: Path) -> None:
+    clip = shutil.copy(clip, repository) if Path(clip).is_absolute() else clip
     wanted = expected(clip)
     assert rows(pyfunc.predict([{"path": str(clip)}])) == [wanted]
     assert rows(pyfunc.predict(pd.DataFrame({"audio": [Path(clip).read_bytes()]}))) == [wanted]
@@ -73,11 +76,11 @@ def test_paths_and_bytes_mix_in_one_table_in_its_order(pyfunc: Any) -> None:
 def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_done(pyfunc: Any) -> None:
     good = Path("sound.wav").read_bytes()
     bad: list[tuple[dict[str, Any], str]] = [
-        ({"path": "absent.wav"}, "absent.wav does not exist."),
-        ({"path": "models"}, "models is a folder: name the files in it."),
+        ({"path": "absent.wav"}, "absent.wav is not a file in the folder that this server may read."),
+        ({"path": "models"}, "models is not a file in the folder"),
         ({"path": "models/model.json"}, "models/model.json: undecodable: "),
-        ({"path": "a\0b.wav"}, "is not a file's name."),
-        ({"path": "a" * 5000}, "cannot be read: File name too long."),
+        ({"path": "a\0b.wav"}, "is not a file in the folder"),
+        ({"path": "a" * 5000}, "is not a file in the folder"),
         ({"audio": b"no music at all" * 100}, "1500 bytes: undecodable: "),
         ({"audio": good[:40]}, "40 bytes: undecodable: "),
         ({"audio": b""}, "an input is either a path or the bytes of a file in audio, and not empty."),
@@ -89,6 +92,24 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_done(pyfunc: Any) -
     assert answer[0] == answer[-1] == expected("sound.wav")
     for (_, words), row in zip(bad, answer[1:-1], strict=True):
         assert words in row.pop("error") and set(row.values()) == {None}
+
+
+def test_without_a_folder_no_path_is_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GENREPRO_ALLOW_PATHS", raising=False)
+    model = mlflow.pyfunc.load_model(str(store.logged))
+    content = Path("sound.wav").read_bytes()
+    refused, answered = rows(
+        model.predict(pd.DataFrame({"path": ["sound.wav", None], "audio": [None, content]}))
+    )
+    assert refused["error"].startswith("this server reads no paths: send the file's bytes in audio")
+    assert answered == expected("sound.wav")
+
+
+def test_a_version_that_reads_every_path_is_not_served() -> None:
+    old = registry.Version(name="songs", number=3, tags={"model": "cnn"})
+    with pytest.raises(GenreproError, match=r"songs version 3 was registered by an older genrepro"):
+        registry.require_opt_in(old)
+    registry.require_opt_in(registry.find("genrepro", "1"))
 
 
 def test_a_table_without_either_column_is_refused(pyfunc: Any) -> None:
@@ -122,7 +143,7 @@ sys.meta_path.insert(0, Absent())
 sys.path = [entry for entry in sys.path if not entry.endswith("src")]
 import mlflow
 model = mlflow.pyfunc.load_model({str(store.logged)!r})
-row = model.predict([{{"path": "sound.wav"}}]).to_dict("records")[0]
+row = model.predict([{{"audio": open("sound.wav", "rb").read()}}]).to_dict("records")[0]
 import genrepro, json
 assert genrepro.__file__.startswith({str(store.logged)!r}), genrepro.__file__
 print(json.dumps(row))

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,7 +80,8 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(store: Store) -> Iterator[Service]:
-    started = Service(command("--version", 1, "--port", port := free_port()), port)
+    paths = ("--allow-paths", store.folder)
+    started = Service(command("--version", 1, *paths, "--port", port := free_port()), port)
     try:
         deadline = time.monotonic() + 120
         while not started.listens():
@@ -93,9 +95,10 @@ def service(store: Store) -> Iterator[Service]:
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: Path(clip).name)
 def test_a_real_request_with_a_clips_bytes_is_answered_as_predict_does(
-    service: Service, clip: str | Path
+    service: Service, clip: str | Path, repository: Path
 ) -> None:
     content, wanted = Path(clip).read_bytes(), expected(clip)
+    clip = shutil.copy(clip, repository / "copied") if Path(clip).is_absolute() else clip
     assert service.post({"dataframe_records": [{"audio": content}]}) == [wanted]
     assert service.post({"dataframe_split": {"columns": ["path"], "data": [[str(clip)]]}}) == [wanted]
     assert service.post({"inputs": [{"audio": content}]}) == [wanted]
@@ -106,7 +109,11 @@ def test_an_unreadable_clip_fails_none_of_the_others_over_http(service: Service)
         {"dataframe_records": [{"path": "sound.wav"}, {"path": "absent.wav"}, {"path": "other.wav"}]}
     )
     assert (good, last) == (expected("sound.wav"), expected("other.wav"))
-    assert bad == {"genre": None, **dict.fromkeys(GENRES), "error": "absent.wav does not exist."}
+    assert bad == {
+        "genre": None,
+        **dict.fromkeys(GENRES),
+        "error": "absent.wav is not a file in the folder that this server may read.",
+    }
 
 
 def test_requests_at_once_are_answered_as_those_one_by_one(service: Service) -> None:
@@ -128,7 +135,7 @@ def test_a_port_that_is_taken_gets_a_sentence_before_anything_starts(service: Se
 
 def test_a_signal_ends_the_server_and_all_that_it_started(service: Service) -> None:
     started = psutil.Process(service.process.pid).children(recursive=True)
-    assert len(started) >= 2  # MLflow, and the server that it starts
+    assert len(started) >= 1
     service.process.send_signal(signal.SIGTERM)
     said, _ = service.process.communicate(timeout=30)
     assert service.process.returncode == 0
@@ -182,7 +189,7 @@ def test_a_keystroke_or_a_closed_terminal_ends_it_too(
     script = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'http.server', sys.argv[1]])"
     (tmp_path / "stubborn.py").write_text(script)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(server, "command", lambda *_, port, **__: ["stubborn", str(port)])
+    monkeypatch.setattr(server, "command", lambda *, port, **_: ["stubborn", str(port)])
     before = signal.getsignal(number)
     port = free_port()
 

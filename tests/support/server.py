@@ -40,6 +40,8 @@ class Fault:
     """Bytes of the body after which the connection ends."""
     hold_after: int | None = None
     """Bytes of the body after which the server waits for `Server.release`."""
+    pace: float | None = None
+    """Seconds between two bytes of the body."""
     ignore_range: bool = False
     """Send the whole file, whatever was asked for."""
     shift: int = 0
@@ -55,6 +57,7 @@ class Asked:
     if_range: str | None
     status: int
     encoding: str | None
+    authorization: str | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -126,6 +129,7 @@ class Server:
                     if_range=headers.get("If-Range"),
                     status=status,
                     encoding=headers.get("Accept-Encoding"),
+                    authorization=headers.get("Authorization"),
                 )
             )
         handler.send_response(status)
@@ -140,7 +144,14 @@ class Server:
         if fault.hold_after is not None:
             self._held.set()
             self._released.wait(WAIT)
-        handler.wfile.write(body[hold : fault.drop_after])
+        rest = body[hold : fault.drop_after]
+        if fault.pace is None:
+            handler.wfile.write(rest)
+            return
+        for place in range(len(rest)):
+            handler.wfile.write(rest[place : place + 1])
+            if self._released.wait(fault.pace):
+                return
 
 
 def _answer(

@@ -19,7 +19,15 @@ class GenreproError(Exception):
     """
 
     def __str__(self) -> str:
-        return _NOT_FOR_A_LINE.sub(lambda match: ascii(match[0])[1:-1], super().__str__())
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line that every terminal can print: control characters are spelled out, as ``\\x1b``.
+
+    A file's name may hold them, and a terminal would obey: it would move the cursor, or change its title.
+    """
+    return _NOT_FOR_A_LINE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def print_any_name() -> None:

@@ -5,6 +5,7 @@ The file is read with ruamel (YAML 1.2): DVC writes small numbers as ``1e-05``, 
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -336,6 +337,12 @@ class Params(Section):
                 )
         if self.seed < 0:
             raise GenreproError(f"params.yaml: seed = {self.seed} must be at least 0.")
+        parts = re.match(r"[a-z]+://[^/?#]*@", self.source, re.IGNORECASE)
+        if parts:  # its value is not repeated: messages end in logs
+            raise GenreproError(
+                "params.yaml: source holds a user or a password, which dvc.lock and MLflow would keep: "
+                "write the address without it, and the password into ~/.netrc."
+            )
 
     def section(self, name: str) -> dict[str, Any]:
         """One section as plain values, for JSON and for MLflow."""

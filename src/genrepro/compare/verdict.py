@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genrepro.base.errors import one_line
 from genrepro.compare.pairs import SIGNIFICANCE, Comparison, Flip
 from genrepro.compare.seeds import SeedComparison
 from genrepro.evaluate.intervals import POWER, Difference
@@ -235,7 +236,7 @@ def _flip_tables(what: str, flips: Sequence[Flip]) -> list[Table]:
         return []
     rows = [
         (
-            flip.track_id,
+            one_line(flip.track_id),
             flip.genre,
             flip.predicted_a,
             flip.predicted_b,

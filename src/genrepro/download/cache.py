@@ -159,7 +159,10 @@ def _override(remote: Remote | None, entry: Any) -> Remote:
 
 
 def _cached(remote: Remote, cache: Path) -> Path | None:
-    """The path of a file in the cache. None if it is not there, or not of the declared or noted size."""
+    """The path of a file in the cache. None if it is not there, or is not what was downloaded.
+
+    Its size is compared first, then its checksum: somebody may have changed it in place.
+    """
     for url in remote.urls:
         note = read_record(_note(cache, url))
         checksum = remote.checksum or note.get("checksum")
@@ -167,9 +170,15 @@ def _cached(remote: Remote, cache: Path) -> Path | None:
             continue
         sizes = {remote.num_bytes, note.get("num_bytes") if note.get("checksum") == checksum else None}
         path = _place(cache, checksum, remote.name)
-        if path.is_file() and sizes <= {path.stat().st_size, None}:
+        if path.is_file() and sizes <= {path.stat().st_size, None} and _hashes_to(path, checksum):
             return path
     return None
+
+
+def _hashes_to(path: Path, checksum: str) -> bool:
+    algorithm, _, digits = checksum.partition(":")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest() == digits
 
 
 def _download(url: str, remote: Remote, cache: Path, path: Path) -> Path:

@@ -8,21 +8,27 @@ it, so that halves of different versions are never joined.
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from io import FileIO
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from urllib3.exceptions import HTTPError
 
 from genrepro.download import disk
 from genrepro.download.partials import Partial
 
 if TYPE_CHECKING:
-    from requests import Response
+    from requests import Response, Session
 
 CHUNK = 1 << 17  # bytes: small enough for smooth progress on a slow line, large enough for a fast one
 CONNECT_TIMEOUT = 15.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte: servers that read archives from tape are slow
+PATIENCE = 120.0  # seconds over which a mirror's pace is measured
+SLOWEST = 500.0  # bytes a second; at this pace a gigabyte takes three weeks, and another mirror is better
 ATTEMPTS = 5  # attempts in a row without a new byte, after which it gives up
 BACKOFF = 0.5  # seconds before the first repetition, doubled with each failure
 LONGEST_WAIT = 60.0  # seconds; if a server asks for more, the next mirror is tried
@@ -112,19 +118,68 @@ def _attempt(url: str, partial: Partial, *, num_bytes: int | None, name: str) ->
         headers |= {"Range": f"bytes={partial.size}-", "If-Range": partial.validator}
         partial.patched = True
     try:
-        with requests.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
-        ) as response:
+        with (
+            _session() as session,
+            session.get(
+                url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
+            ) as response,
+        ):
             _take(response, partial, num_bytes=num_bytes, name=name)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _Broken(_reason(error)) from error
+
+
+def _session() -> "Session":
+    """A session that follows redirects to http and https alone, and never from https back to http."""
+    import requests
+
+    class Session(requests.Session):
+        def get_redirect_target(self, response: "Response") -> str | None:
+            target = super().get_redirect_target(response)
+            if target is not None:
+                before, after = urlsplit(response.url), urlsplit(urljoin(response.url, target))
+                if after.scheme not in {"http", "https"}:
+                    raise Refused(f"redirects to {after.scheme}:, which is not http or https")
+                if (before.scheme, after.scheme) == ("https", "http"):
+                    raise Refused("redirects from https to http, where anybody on the way could change it")
+            return target
+
+    return Session()
+
+
+def _pieces(response: "Response") -> Iterator[bytes]:
+    """The body in pieces of about `CHUNK` bytes; a mirror that is too slow is refused.
+
+    ``read`` would wait for `CHUNK` bytes, which a mirror that sends a byte a minute gives in three months.
+    ``read1`` returns what has arrived.
+    """
+    began, count, waiting = time.monotonic(), 0, bytearray()
+    try:
+        while piece := response.raw.read1(CHUNK, decode_content=False):
+            waiting += piece
+            count += len(piece)
+            now = time.monotonic()
+            if now - began >= PATIENCE:
+                if count < SLOWEST * (now - began):
+                    raise Refused(f"sends fewer than {SLOWEST:g} bytes a second")
+                began, count = now, 0
+            if len(waiting) >= CHUNK:
+                yield bytes(waiting)
+                waiting.clear()
+    except (OSError, HTTPException, HTTPError):  # what came before the line broke is kept
+        if waiting:
+            yield bytes(waiting)
+        raise
+    if waiting:
+        yield bytes(waiting)
 
 
 def _take(response: "Response", partial: Partial, *, num_bytes: int | None, name: str) -> None:
     from tqdm import tqdm
 
     _check_status(response, partial)
-    chunk = response.raw.read(CHUNK, decode_content=False)
+    pieces = _pieces(response)
+    chunk = next(pieces, b"")
     if response.headers.get("Content-Type", "").lower().startswith("text/html") or (
         response.status_code == 200 and is_html(chunk)
     ):
@@ -159,7 +214,7 @@ def _take(response: "Response", partial: Partial, *, num_bytes: int | None, name
                 total = partial.total
                 partial.discard()
                 raise Refused(f"gives more than {total} bytes")
-            chunk = response.raw.read(CHUNK, decode_content=False)
+            chunk = next(pieces, b"")
     if partial.total is not None and partial.size < partial.total:
         raise _Broken(f"ends after {partial.size} of {partial.total} bytes")
     if not partial.size:

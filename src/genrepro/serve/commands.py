@@ -1,37 +1,54 @@
 """`genrepro predict`, `genrepro register` and `genrepro serve`."""
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from genrepro.base.errors import GenreproError
-from genrepro.serve import registry, server
-from genrepro.serve.predictor import Prediction, Predictor
+from genrepro.serve import default, registry, server, worth
+from genrepro.serve.answers import Format, expanded, writer
+from genrepro.serve.predictor import Predictor
 
-_Files = Annotated[list[Path], typer.Argument(help="Audio, or pictures if the model was trained on them.")]
+_Files = Annotated[
+    list[Path], typer.Argument(help="Audio, or pictures if the model was trained on them; folders of them.")
+]
+_Answer = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with model.safetensors and model.json; default: models/, or the model that comes with "
+        "genrepro where nothing was trained yet."
+    ),
+]
 _Model = Annotated[Path, typer.Option(help="Folder with model.safetensors and model.json.")]
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of the three likeliest.")]
+_Format = Annotated[Format, typer.Option("--format", help="csv: a line a file. jsonl: a JSON object a file.")]
 
 
-def predict(files: _Files, model: _Model = Path("models"), as_json: _Json = False) -> None:
+def predict(files: _Files, model: _Answer = None, form: _Format = Format.text) -> None:
     """Genre probabilities of FILES and, indented, of each stretch of them.
 
-    A file that cannot be read is reported and the rest is done.
+    A file that cannot be read is reported and the rest is done. Standard error says what the model is worth.
     """
-    predictor = Predictor(model)
+    from tqdm import tqdm
+
+    folder = model or default.folder()
+    predictor = Predictor(folder)
+    shipped = " (the model that comes with genrepro)" if folder == default.FOLDER else ""
+    print(f"model: {worth.text(worth.of(folder, predictor.description))}{shipped}", file=sys.stderr)
+    lines = writer(form, predictor.description["genres"])
+    paths = expanded(files, pictures=predictor.mel is None)
     num_failed = 0
-    for path in files:
-        try:
-            prediction = predictor(path)
-        except GenreproError as error:
-            num_failed += 1
-            print(f"genrepro: {error}", file=sys.stderr)
-            continue
-        print(json.dumps({"file": str(path), **asdict(prediction)}) if as_json else _text(path, prediction))
+    with tqdm(paths, unit="file", leave=False, disable=True if len(paths) == 1 else None) as bar:
+        for path in bar:
+            try:
+                answer = lines(path, predictor(path))
+            except GenreproError as error:
+                num_failed += 1
+                tqdm.write(f"genrepro: {error}", file=sys.stderr)
+                continue
+            tqdm.write(answer, file=sys.stdout)
+            sys.stdout.flush()
     if num_failed:
         sys.exit(1)
 
@@ -49,31 +66,26 @@ def register(model: _Model = Path("models"), name: _Name = "genrepro") -> None:
     print(f"genrepro serve --name {name} --version {version.number}")
 
 
+_Paths = Annotated[
+    Path | None,
+    typer.Option(help="A folder: requests may name files in it. Without this the server takes bytes alone."),
+]
+
+
 def serve(
-    name: _Name = "genrepro", version: _Version = "latest", host: _Host = "127.0.0.1", port: _Port = 5001
+    name: _Name = "genrepro",
+    version: _Version = "latest",
+    host: _Host = "127.0.0.1",
+    port: _Port = 5001,
+    allow_paths: _Paths = None,
 ) -> None:
-    """Serve a registered model over HTTP by `mlflow models serve`, until Ctrl-C."""
+    """Serve a registered model over HTTP by MLflow's scoring server, until Ctrl-C."""
     server.check_address(host, port)
+    if allow_paths is not None and not allow_paths.is_dir():
+        raise GenreproError(f"--allow-paths {allow_paths} is not a folder.")
     found = registry.find(name, version)
+    registry.require_opt_in(found)
     print(f"{name} version {found.number}: POST to http://{host}:{port}/invocations", flush=True)
-    if not server.run(found, host=host, port=port):
+    folder = allow_paths and allow_paths.resolve()
+    if not server.run(found, host=host, port=port, allow_paths=folder):
         sys.exit("genrepro: the server ended by itself; MLflow says why above.")
-
-
-def _text(path: Path, prediction: Prediction) -> str:
-    """The three likeliest genres of the track, and below them those of each window, at whole seconds."""
-    lines = [f"{path}: {_likeliest(prediction.probabilities)}"]
-    for window in prediction.over_time:
-        start, duration = round(window.start), max(1, round(window.end - window.start))
-        lines.append(f"  {_clock(start)}-{_clock(start + duration)} {_likeliest(window.probabilities)}")
-    return "\n".join(lines)
-
-
-def _likeliest(probabilities: dict[str, float]) -> str:
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
-    return ", ".join(f"{genre} {value:.2f}" for genre, value in ranked)
-
-
-def _clock(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes}:{rest:02d}"

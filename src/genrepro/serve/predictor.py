@@ -63,23 +63,36 @@ class Predictor:
         from genrepro.base import devices
 
         self.device = devices.device()
-        model, self.description = checkpoint.load(folder)
+        try:
+            model, self.description = checkpoint.load(folder)
+        except (KeyError, TypeError, ValueError, AttributeError, ImportError, RuntimeError) as error:
+            # Somebody edited model.json, or its weights are of another network.
+            raise GenreproError(
+                f"{folder / 'model.json'} does not describe the weights beside it "
+                f"({type(error).__name__}): bring both back, or run `dvc repro train`."
+            ) from error
         self.model = model.to(self.device)
 
-    def __call__(self, file: Path | bytes) -> Prediction:
+    def __call__(self, file: Path | bytes, *, name: str | None = None) -> Prediction:
         """Predict the genre of a file, and of each window of it.
 
         Parameters
         ----------
         file : Path or bytes
             The file's path or its contents.
+        name : str, optional
+            What errors call the contents.
 
         Raises
         ------
         GenreproError
             If the file is missing, cannot be decoded, or is a picture and not audio (or the reverse).
         """
-        cutter, num_frames = self._cutter(self._frames(file))
+        return self.of_spectrogram(self.spectrogram(file, name=name))
+
+    def of_spectrogram(self, spectrogram: np.ndarray) -> Prediction:
+        """Predict from what `spectrogram` returns."""
+        cutter, num_frames = self._cutter(self._represented(spectrogram))
         rate = self.description["frame_rate"]
         starts, width = windows(num_frames, segment_frames(self.description))
         parts = self._vote(cutter, _stretches(starts, width))
@@ -118,6 +131,62 @@ class Predictor:
         assert self.mel is not None
         return self._whole(*self._cutter(self._represented(mel.log_mel(samples, params=self.mel))))
 
+    def spectrogram(self, file: Path | bytes, *, name: str | None = None) -> np.ndarray:
+        """The spectrogram of a file as in mel.parquet [shape=(num_frames, num_mels), dtype=float32], dB.
+
+        Raises
+        ------
+        GenreproError
+            As for a prediction.
+        """
+        params = self.mel
+        source: Any = file  # libsndfile and PIL read open files too
+        if isinstance(file, bytes):
+            source, name = io.BytesIO(file), name or f"{len(file)} bytes"
+        else:
+            _require_file(file)
+            name = str(file)
+        try:
+            if params is None:
+                found = pictures.read_png(source)
+            else:
+                found = mel.log_mel(audio.decode(source, sample_rate=params.sample_rate), params=params)
+        except (audio.UndecodableError, pictures.NotASpectrogramError) as error:
+            raise GenreproError(f"{name}: {error}.") from error
+        return found
+
+    def embedding(self, spectrogram: np.ndarray) -> np.ndarray:
+        """What the model's last layer reads of a track, the mean over its voting segments.
+
+        Parameters
+        ----------
+        spectrogram : np.ndarray [shape=(num_frames, num_bands)]
+            As `spectrogram` returns it, or a row of mel.parquet.
+
+        Returns
+        -------
+        np.ndarray [shape=(num_activations,), dtype=float32]
+            Of a model of several networks, those of each in turn.
+        """
+        import torch
+
+        networks = getattr(self.model, "members", [self.model])
+        layers = [
+            [m for m in network.modules() if isinstance(m, torch.nn.Linear)][-1] for network in networks
+        ]
+        seen: dict[int, list[torch.Tensor]] = {number: [] for number in range(len(layers))}
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, given, number=number: seen[number].append(given[0]))
+            for number, layer in enumerate(layers)
+        ]
+        try:
+            self._whole(*self._cutter(self._represented(spectrogram)))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        means = [torch.cat(batches).float().mean(dim=0) for batches in seen.values()]
+        return torch.cat(means).cpu().numpy()
+
     def _cutter(self, frames: np.ndarray) -> "tuple[Cutter, int]":
         """What cuts segments out of a track's frames, and how many frames it has."""
         from genrepro.models.shared.batches import Cutter
@@ -140,24 +209,6 @@ class Predictor:
 
     def _by_genre(self, probabilities: np.ndarray) -> dict[str, float]:
         return {genre: float(p) for genre, p in zip(self.description["genres"], probabilities, strict=True)}
-
-    def _frames(self, file: Path | bytes) -> np.ndarray:
-        """The model's input, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
-        params = self.mel
-        source: Any = file  # libsndfile and PIL read open files too
-        if isinstance(file, bytes):
-            source, name = io.BytesIO(file), f"{len(file)} bytes"
-        else:
-            _require_file(file)
-            name = str(file)
-        try:
-            if params is None:
-                spectrogram = pictures.read_png(source)
-            else:
-                spectrogram = mel.log_mel(audio.decode(source, sample_rate=params.sample_rate), params=params)
-        except (audio.UndecodableError, pictures.NotASpectrogramError) as error:
-            raise GenreproError(f"{name}: {error}.") from error
-        return self._represented(spectrogram)
 
     def _represented(self, spectrogram: np.ndarray) -> np.ndarray:
         # float16 as in mel.parquet, so that the numbers equal those of the evaluate stage.

@@ -25,6 +25,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from genrepro.base.errors import GenreproError, printable
+from genrepro.serve import allowed
 from genrepro.serve.predictor import Predictor
 
 if not _PINNED and os.environ.get("GENREPRO_NATIVE") != "1":
@@ -36,11 +37,12 @@ if not _PINNED and os.environ.get("GENREPRO_NATIVE") != "1":
 
 
 class Genres(PythonModel):
-    """From paths of clips or their bytes to a row of genre probabilities for each."""
+    """From the bytes of clips, or their paths, to a row of genre probabilities for each."""
 
     def load_context(self, context: Any) -> None:
         """Read the model that MLflow keeps beside this file."""
         self._predictor = Predictor(Path(context.artifacts["weights"]).parent)
+        self._allowed = allowed.folder()
         # Requests run in threads, but the settings of torch's arithmetic belong to the whole process.
         self._one_at_a_time = threading.Lock()
 
@@ -51,8 +53,8 @@ class Genres(PythonModel):
         ----------
         context : mlflow.pyfunc.PythonModelContext
         model_input : pd.DataFrame
-            ``path`` of a file that this process can read, or ``audio``, its bytes. A table may have both
-            columns, but each row has one value.
+            ``audio``, a file's bytes, or ``path`` of a file in the folder ``$GENREPRO_ALLOW_PATHS``. Without
+            that variable a path is refused. A table may have both columns, but each row has one value.
         params : dict, optional
             Unused.
 
@@ -70,24 +72,30 @@ class Genres(PythonModel):
     def _row(self, given: Mapping[Any, Any]) -> dict[str, Any]:
         genres = self._predictor.description["genres"]
         try:
-            file = _file(given)
+            content, name = _content(given, allowed_folder=self._allowed)
             with self._one_at_a_time:
-                probabilities = self._predictor(file).probabilities
+                probabilities = self._predictor(content, name=name).probabilities
         except GenreproError as error:
             return {"genre": None, **dict.fromkeys(genres), "error": printable(str(error))}
         likeliest = max(genres, key=lambda genre: probabilities[genre])
         return {"genre": likeliest, **probabilities, "error": None}
 
 
-def _file(given: Mapping[Any, Any]) -> Path | bytes:
-    """The one value of a row. Empty counts as null, because MLflow's JSON has no null bytes."""
+def _content(given: Mapping[Any, Any], *, allowed_folder: Path | None) -> tuple[bytes, str | None]:
+    """The bytes of a row's file, and its name if it has one. Empty counts as null: MLflow's JSON has no null
+    bytes."""
     values = {key: value for key, value in given.items() if isinstance(value, str | bytes) and value}
     if len(values) != 1:
         raise GenreproError("an input is either a path or the bytes of a file in audio, and not empty.")
     (value,) = values.values()
     if isinstance(value, bytes):
-        return _decoded(value)
-    return Path(value)
+        return _decoded(value), None
+    if allowed_folder is None:
+        raise GenreproError(
+            "this server reads no paths: send the file's bytes in audio, or start it with "
+            "`genrepro serve --allow-paths <folder>`."
+        )
+    return allowed.read(value, inside=allowed_folder), value
 
 
 def _decoded(content: bytes) -> bytes:

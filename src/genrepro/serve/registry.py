@@ -5,7 +5,6 @@ the description, the package's code, and the versions of the libraries. A versio
 scores. It is found again by the hash of its weights.
 """
 
-import hashlib
 import math
 import os
 import re
@@ -22,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from genrepro import tracking
-from genrepro.base import sections, stores
+from genrepro.base import stores
 from genrepro.base.errors import GenreproError
-from genrepro.base.files import read_json
 from genrepro.models.shared import checkpoint
+from genrepro.serve import worth
 
 # A name is part of addresses and filters, in which other characters have a meaning.
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -43,8 +42,9 @@ _REQUIRED = (
     "torch",
 )
 _OF_MODEL = {"ast": ("transformers",), "vit": ("matplotlib", "torchvision")}
+# Versions of before this tag read every path that a request names.
+_PATHS = {"paths": "opt-in"}
 _OF_PICTURES = ("matplotlib", "pillow")
-_SCORES = ("accuracy", "accuracy_low", "accuracy_high", "num_tracks", "leaky")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +59,7 @@ class Version:
 
     def text(self) -> str:
         """The model, its data and its accuracy in words, as far as the tags have them."""
-        tags = self.tags
-        parts = [tags.get("model", "a model") + (f" on {tags['dataset']}" if "dataset" in tags else "")]
-        if "split_strategy" in tags:
-            parts.append(f"split by {tags['split_strategy']}")
-        if all(key in tags for key in _SCORES):
-            accuracy, low, high = (f"{100 * float(tags[key]):.1f}" for key in _SCORES[:3])
-            parts.append(f"accuracy {accuracy} % [{low}, {high}] on {tags['num_tracks']} tracks")
-            parts += ["leaky"] if tags["leaky"] != "0" else []
-        return ", ".join(parts)
+        return worth.text(self.tags)
 
 
 def register(folder: Path, *, name: str) -> Version:
@@ -98,11 +90,12 @@ def register(folder: Path, *, name: str) -> Version:
     with _in_words():
         weights = description["weights_sha256"]
         for found in _versions(client, name):
-            if found.tags.get("weights_sha256") == weights and _lost(client, found) is None:
+            same = found.tags.get("weights_sha256") == weights and _PATHS.items() <= found.tags.items()
+            if same and _lost(client, found) is None:
                 return found
         run_id, tags = _run(client, experiment_id, description)
-        tags |= _by_lock(folder)
-        tags |= {"model": description["model"], "weights_sha256": weights}
+        tags |= worth.by_lock(folder)
+        tags |= {"model": description["model"], "weights_sha256": weights, **_PATHS}
         with tempfile.TemporaryDirectory() as temporary:
             uri = _log(whole(folder, Path(temporary)), description, run_id=run_id)
         number = int(mlflow.register_model(uri, name, tags=tags).version)
@@ -159,6 +152,15 @@ def find(name: str, version: str) -> Version:
             f"there, or register the model again with `genrepro register --name {name}`."
         )
     return known[number]
+
+
+def require_opt_in(version: Version) -> None:
+    """Raise GenreproError if the code of ``version`` reads every path that a request names."""
+    if not _PATHS.items() <= version.tags.items():
+        raise GenreproError(
+            f"{version.name} version {version.number} was registered by an older genrepro, whose server "
+            f"reads every file: register the model again with `genrepro register --name {version.name}`."
+        )
 
 
 def whole(folder: Path, temporary: Path) -> Path:
@@ -222,44 +224,10 @@ def _run(client: Any, experiment_id: str, description: dict[str, Any]) -> tuple[
         return client.create_run(experiment_id, run_name="register", tags=tags).info.run_id, {}
     data = runs[0].data
     known = {"dataset": data.params.get("dataset"), "split_strategy": data.params.get("split.strategy")}
-    for key in _SCORES:
+    for key in worth.SCORES:
         if (value := data.metrics.get(f"test.{key}")) is not None:
             known[key] = f"{value:g}"
     return runs[0].info.run_id, {key: value for key, value in known.items() if value is not None}
-
-
-def _by_lock(folder: Path) -> dict[str, str]:
-    """The version's tags from metrics/test.json, if dvc.lock proves that it scores these weights."""
-    lock, test = Path("dvc.lock"), Path("metrics", "test.json")
-    if not (lock.is_file() and test.is_file()):
-        return {}
-    stages = (sections.read(lock) or {}).get("stages", {})
-    hashes = {
-        stage: {
-            entry["path"]: entry.get("md5") for entry in [*values.get("deps", []), *values.get("outs", [])]
-        }
-        for stage, values in stages.items()
-    }
-    evaluated = hashes.get("evaluate", {})
-    if (evaluated.get("models/model.safetensors"), evaluated.get(test.as_posix())) != (
-        _md5(folder / "model.safetensors"),
-        _md5(test),
-    ):
-        return {}
-    scores = read_json(test)
-    known = {key: str(scores[key]) for key in _SCORES if key in scores}
-    dataset = stages["evaluate"]["params"]["params.yaml"]["dataset"]
-    known["dataset"] = dataset
-    split = f"data/{dataset}/split.csv"
-    if hashes.get("split", {}).get(split) == evaluated.get(split):
-        known["split_strategy"] = stages["split"]["params"]["params.yaml"]["split"]["strategy"]
-    return known
-
-
-def _md5(path: Path) -> str:
-    """The hash that DVC uses for a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _log(folder: Path, description: dict[str, Any], *, run_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Serve a registered model over HTTP: `mlflow models serve` in this environment, with pinned arithmetic.
+"""Serve a registered model over HTTP: MLflow's scoring server, bounded, with pinned arithmetic.
 
 Address and port are checked before anything starts. All processes of the server end with this one.
 """
@@ -16,10 +16,12 @@ from types import FrameType
 
 from genrepro.base import stores
 from genrepro.base.errors import GenreproError
+from genrepro.serve import allowed
 from genrepro.serve.registry import Version
 
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _ENDS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_MODEL = "__pyfunc_model_path__"  # mlflow.pyfunc.scoring_server._SERVER_MODEL_PATH, without importing it
 _GRACE = 10.0  # s, for requests that are running when the server is stopped
 
 
@@ -44,27 +46,32 @@ def check_address(host: str, port: int) -> None:
             ) from error
 
 
-def command(version: Version, *, host: str, port: int) -> list[str]:
-    """The command that serves a version, in an activated environment with MLFLOW_TRACKING_URI set."""
-    model = f"models:/{version.name}/{version.number}"
-    address = ["--host", host, "--port", str(port)]
-    return ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", *address]
+def command(*, host: str, port: int) -> list[str]:
+    """The module and arguments that serve the model of `environment`: what `mlflow models serve` runs, with
+    `front.bounded` before it."""
+    front = str(Path(__file__).parent / "front")
+    return ["uvicorn", "--app-dir", front, "--host", host, "--port", str(port), "bounded:app"]
 
 
-def run(version: Version, *, host: str, port: int) -> bool:
+def environment(version: Version, *, allow_paths: Path | None = None) -> dict[str, str]:
+    """What the server's process is told: the model, the store, and the folder that it may read."""
+    told = {
+        _MODEL: f"models:/{version.name}/{version.number}",
+        "MLFLOW_TRACKING_URI": stores.address(),
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    kept = {key: value for key, value in os.environ.items() if key != allowed.VARIABLE}
+    return kept | told | ({allowed.VARIABLE: str(allow_paths)} if allow_paths else {})
+
+
+def run(version: Version, *, host: str, port: int, allow_paths: Path | None = None) -> bool:
     """Serve until a signal. Returns False if the server ended by itself.
 
     The server and its children form a process group of their own, so that all of them end, and Ctrl-C does
     not reach them twice.
     """
-    python = Path(sys.executable)
-    path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # MLflow starts `uvicorn` by its name
-    environment = os.environ | {
-        "PATH": path,
-        "MLFLOW_TRACKING_URI": stores.address(),
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    }
-    arguments = [str(python), "-m", *command(version, host=host, port=port)]
+    arguments = [sys.executable, "-m", *command(host=host, port=port)]
+    told = environment(version, allow_paths=allow_paths)
     asked = False
     server: subprocess.Popen | None = None
 
@@ -77,7 +84,7 @@ def run(version: Version, *, host: str, port: int) -> bool:
     _adopt()
     before = {number: signal.signal(number, end) for number in _ENDS}
     try:
-        server = subprocess.Popen(arguments, env=environment, start_new_session=True)
+        server = subprocess.Popen(arguments, env=told, start_new_session=True)
         if asked:  # while it was being started
             _signal(server.pid, signal.SIGTERM)
         server.wait()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genrepro.base import files, params, tables
-from genrepro.base.errors import GenreproError
+from genrepro.base.errors import GenreproError, one_line
 from genrepro.compare import revisions
 from genrepro.experiments import entries, folds
 
@@ -45,7 +45,7 @@ def suspects(name: _Name = None, labels: _Labels = 100) -> None:
     print(f"{int(ranked['wrong'].sum())} of {len(ranked)} labels are probably wrong; the first:")
     for row in ranked.head(10).itertuples():
         print(
-            f"  {row.track_id}: {row.genre} {row.own_probability:.2f}, "
+            f"  {one_line(str(row.track_id))}: {row.genre} {row.own_probability:.2f}, "
             f"{row.likelier} {row.likelier_probability:.2f}"
         )
     print(page)
