@@ -194,8 +194,8 @@ def _joined(hashes: Iterable[str]) -> str:
 
 
 def _trained(commit: str) -> dict[str, Any]:
-    test = _json(commit, "metrics/test.json")
     train = _json(commit, "metrics/train.json")
+    test = _json(commit, "metrics/test.json")
     model = _json(commit, "models/model.json")
     data = model.get("data", {})
     return {
