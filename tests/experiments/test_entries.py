@@ -92,7 +92,8 @@ def test_the_reports_cells_are_as_the_reports_say() -> None:
 
 def test_a_control_differs_from_its_experiment_in_the_weights_alone() -> None:
     for name in ("sweep-1", "sweep-2", "sweep-1-by-loss", "sweep-2-by-accuracy", "stratified", "official"):
-        one, other = (COMMITTED[f"vit{kind}-{name}"].params for kind in ("", "-random-weights"))
+        kind = "" if name in ("sweep-1", "sweep-2") else "-imagenet"
+        one, other = (COMMITTED[f"vit{weights}-{name}"].params for weights in (kind, "-random-weights"))
         values, control = experiments.recipe(one), experiments.recipe(other)
         assert {key for key in values if values[key] != control[key]} == {"vit.weights"}
 
@@ -130,6 +131,7 @@ def test_several_varied_keys_stand_for_every_combination(tmp_path: Path) -> None
     entry = songs(
         vary={"recipe": ["pictures", "quick"], "model": ["cnn", "lstm"]},
         title="{model} by {recipe}",
+        group="{recipe}",
         published=None,
     )
     found = load(tmp_path, **{"{recipe}-songs": entry})
@@ -137,6 +139,7 @@ def test_several_varied_keys_stand_for_every_combination(tmp_path: Path) -> None
         "pictures-songs-cnn", "pictures-songs-lstm", "quick-songs-cnn", "quick-songs-lstm",
     ]  # fmt: skip
     last, first = found["quick-songs-lstm"], found["pictures-songs-cnn"]
+    assert (last.group, first.group) == ("quick", "pictures")
     assert (last.title, last.params.model, last.params.dataset) == ("lstm by quick", "lstm", "synthetic")
     assert (first.params.model, first.params.dataset, first.params.train.lr) == ("cnn", "gtzan_images", 0.5)
 

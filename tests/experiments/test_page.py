@@ -137,8 +137,8 @@ def test_the_first_table_has_the_committed_run_and_what_is_surely_known(project:
     start = next(number for number, row in enumerate(project.table()) if row[0] == "model")
     first, second, after = project.table()[start + 2 : start + 5]
     assert first == [
-        "CNN, the default of `make repro`", "`synthetic`", "`artist`", "0.750", "0.500-0.875",
-        "79 tracks, 16 artists", "398 k", "-", "nothing",
+        "CNN, `make repro`", "`synthetic`", "`artist`", "0.750", "0.500-0.875",
+        "79 / 16 / 1", "398 k", "-", "nothing",
     ]  # fmt: skip
     assert second[:4] == [
         "Singer",
@@ -146,7 +146,7 @@ def test_the_first_table_has_the_committed_run_and_what_is_surely_known(project:
         "`random`, **leaky**",
         f"{sum(drawn(0.6, 99, 0)) / 99:.3f}",
     ]
-    assert second[5:] == ["99 tracks, 33 artists", "1.2 M", "-", "nothing"]
+    assert second[5:] == ["99 / 33 / 1", "1.2 M", "-", "nothing"]
     assert after[0] == "question"
 
 
@@ -175,11 +175,15 @@ def test_two_experiments_on_the_same_tracks_are_paired(project: Project) -> None
     assert second[0] == "And backwards?" and second[5] == f"{-expected.value:+.3f}"
     answer = next(row for row in project.table() if row[0] == "Which is better?")
     assert answer[1].startswith(
-        f"**Yes**: the question is right on {np.mean(b):.3f} of the tracks, the song on {np.mean(a):.3f} "
+        f"**Yes**: the question was right on {np.mean(b):.3f} of the tracks, the song on {np.mean(a):.3f} "
         "(synthetic, random against artist)"
     )
+    assert (
+        f": {expected.value:+.3f}, 95 % interval over artists {expected.low:+.3f} to {expected.high:+.3f}, "
+        in ("".join(project.pages()))
+    )
     back = next(row for row in project.table() if row[0] == "And backwards?")
-    assert back[1].startswith("**No, it is the reverse**: A is right on")
+    assert back[1].startswith("**No, it is the reverse**: A was right on")
 
 
 def test_two_test_sets_are_not_paired(project: Project) -> None:
@@ -228,7 +232,10 @@ def test_a_pair_without_kept_predictions_has_a_difference_and_no_verdict(project
     (first, *_) = pairs(project)
     assert first[5:10] == ["+0.061", "-", "-", "-", "-"]
     answer = next(row for row in project.table() if row[0] == "Which is better?")
-    assert answer[1].startswith("**Unknown**")
+    assert answer[1] == (
+        "**Not judged**: the question was right on 0.667 of the tracks, the song on 0.606 "
+        "(synthetic, random against artist), but the records do not say on which."
+    )
 
 
 def test_a_difference_that_is_not_shown_says_what_would_have_stayed_unseen(project: Project) -> None:

@@ -62,29 +62,41 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def sentence(question: Question, answers: Sequence[Answer], known: Mapping[str, Experiment]) -> str:
-    """The answer in one sentence: that of the first pair that can be judged, and how many agree with it."""
+def sentence(
+    question: Question, answers: Sequence[Answer], known: Mapping[str, Experiment], *, alone: bool = False
+) -> str:
+    """The answer in one sentence: that of the first pair that can be judged, and how many agree with it.
+
+    ``alone`` adds the difference, its interval and the p value, where no table beside it has them.
+    """
     judged = [of for of in answers if of.difference]
-    if not judged:
-        if any(of.a for of in answers):
-            return "**Unknown**: it ran, but which tracks were right was not kept."
+    ran = next((of for of in answers if of.a and of.b), None)
+    if ran is None:
         needs = sorted({need for of in answers for name in of.names for need in known[name].needs})
         return f"**Open**: it has not run{', and needs ' + ', '.join(needs) if needs else ''}."
-    lead = judged[0]
-    assert lead.a and lead.b and lead.difference
-    verdict = (
-        "Not shown" if not lead.shown else "Yes" if lead.difference.value > 0 else "No, it is the reverse"
-    )
+    lead = judged[0] if judged else ran
+    assert lead.a and lead.b
     said = (
-        f"**{verdict}**: {question.b} is right on {lead.b.accuracy:.3f} of the tracks, "
+        f"{question.b} was right on {lead.b.accuracy:.3f} of the tracks, "
         f"{question.a} on {lead.a.accuracy:.3f} ({place(lead)})"
     )
-    if not lead.shown and lead.difference.smallest is not None:
-        said += f"; a difference below {lead.difference.smallest:.2f} would often stay unseen"
+    if lead.difference is None:
+        return f"**Not judged**: {said}, but the records do not say on which."
+    change = lead.difference
+    verdict = "Not shown" if not lead.shown else "Yes" if change.value > 0 else "No, it is the reverse"
+    said = f"**{verdict}**: {said}"
+    if alone:
+        p_value = "< 0.001" if lead.p_holm < 0.001 else f"= {lead.p_holm:.3f}"  # type: ignore[operator]
+        said += (
+            f": {change.value:+.3f}, 95 % interval over artists {change.low:+.3f} to {change.high:+.3f}, "
+            f"p {p_value} after Holm's correction"
+        )
+    if not lead.shown and change.smallest is not None:
+        said += f"; a difference below {change.smallest:.2f} would often stay unseen"
     if len(judged) > 1:
-        same = sum(of.shown and (of.difference.value > 0) == (lead.difference.value > 0) for of in judged
+        same = sum(of.shown and (of.difference.value > 0) == (change.value > 0) for of in judged
                    if of.difference)  # fmt: skip
-        said += f"; {same} of {len(judged)} pairs show it"
+        said += f"; {same} of {len(judged)} pairs show it" if lead.shown else ""
     return said + "."
 
 

@@ -77,9 +77,9 @@ class Entry:
     vary: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Keys and lists of their values: an experiment for every combination.
 
-    The key ``recipe`` lists recipes, which are applied after the entry's own. Name, title and source may hold
-    the last word of a key in braces, for its value, as in ``{recipe}-on-{dataset}``. A name ends in the
-    values of the keys that it does not hold.
+    The key ``recipe`` lists recipes, which are applied after the entry's own. Name, group, title and source
+    may hold the last word of a key in braces, for its value, as in ``{recipe}-on-{dataset}``. A name ends in
+    the values of the keys that it does not hold.
     """
     sweep: dict[str, Any] | None = None
     """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml. Each run is then a whole sweep."""
@@ -266,7 +266,11 @@ def _expand(
             if f"{{{word}}}" not in entry.title and word != "recipe"
         )
         changed = dataclasses.replace(
-            entry, title=_filled(title, words), source=_filled(entry.source, words), vary={}
+            entry,
+            group=_filled(entry.group, words),
+            title=_filled(title, words),
+            source=_filled(entry.source, words),
+            vary={},
         )
         overrides = _overrides(entry, () if own is None else (own,), varied, recipes)
         found.append(_experiment(_filled(full, words).replace("_", "-"), changed, overrides, values))

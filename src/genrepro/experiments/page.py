@@ -110,7 +110,7 @@ class _Filler:
         kind, name = mark.groups()
         for question, of in zip(self.questions, self.answered, strict=True):
             if kind == "answer" and name == question.name:
-                return answers.sentence(question, of, self.known)
+                return answers.sentence(question, of, self.known, alone=True)
         if kind == "accuracy" and name in self.known:
             found = self.found.get(name)
             if found is None or found.interval is None:

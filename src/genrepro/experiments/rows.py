@@ -31,7 +31,8 @@ def front(labels: Mapping[str, str], found: Mapping[str, Measured]) -> tuple[lis
     GenreproError
         If more than `MOST_IN_FRONT` are to be shown.
     """
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tested on", "parameters", "training", "needs"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
+    header += ["training", "needs"]
     row, bar = _committed()
     rows, bars = [row], [bar]
     for name, label in labels.items():
@@ -39,20 +40,18 @@ def front(labels: Mapping[str, str], found: Mapping[str, Measured]) -> tuple[lis
         if of is None or of.interval is None:
             continue
         config = of.experiment.params
-        num_seeds = len(of.runs)
-        accuracy = share(of.accuracy) + (f", mean of {num_seeds} seeds" if num_seeds > 1 else "")
         split = _split_name(config.split.strategy, folds=config.split.folds, leaky=of.leaky != "0")
         rows.append(
             [
                 label,
                 f"`{config.dataset}`",
                 split,
-                accuracy,
+                share(of.accuracy),
                 interval(*of.interval),
-                f"{_span(*of.num_tracks)} tracks, {of.num_groups} artists",
+                f"{_span(*of.num_tracks)} / {of.num_groups} / {len(of.runs)}",
                 UNKNOWN if of.num_parameters is None else _count(of.num_parameters),
                 UNKNOWN if of.fit_seconds is None else _time(of.fit_seconds),
-                ", ".join(f"`{need}`" for need in of.experiment.needs) or "nothing",
+                _needs(of.experiment),
             ]
         )
         plain = f"{label}: {config.dataset}, {config.split.strategy}"
@@ -206,7 +205,7 @@ def still_open(
 def committed() -> list[str]:
     """The committed run of params.yaml, as a table."""
     row, _ = _committed()
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tested on", "parameters"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
     return table(header, [row[: len(header)]])
 
 
@@ -236,15 +235,15 @@ def _committed() -> tuple[list[str], Bar]:
     config = params.load()
     test, split, train = (read_json(Path("metrics", f"{name}.json")) for name in ("test", "split", "train"))
     row = [
-        f"{config.model.upper()}, the default of `make repro`",
+        f"{config.model.upper()}, `make repro`",
         f"`{config.dataset}`",
         _split_name(config.split.strategy, folds=0, leaky=bool(test["leaky"])),
         share(test["accuracy"]),
         interval(test["accuracy_low"], test["accuracy_high"]),
-        f"{test['num_tracks']} tracks, {test['num_groups']} artists",
+        f"{test['num_tracks']} / {test['num_groups']} / 1",
         _count(train["num_parameters"]),
         UNKNOWN,
-        "nothing" if config.dataset == "synthetic" else f"`{config.dataset}`",
+        "nothing" if config.dataset == "synthetic" else "its data",
     ]
     bar = Bar(
         label=f"default: {config.dataset}, {config.split.strategy}",
@@ -305,6 +304,11 @@ def _judged(of: Answer | None) -> list[str]:
 def _split_name(strategy: str, *, folds: int, leaky: bool) -> str:
     name = f"`{strategy}`" + (f" in {folds} folds" if folds else "")
     return f"{name}, **leaky**" if leaky else name
+
+
+def _needs(of: Experiment) -> str:
+    """What a run needs that the project does not have. The data's name is in a column of its own."""
+    return ", ".join("its data" if need == of.params.dataset else need for need in of.needs) or "nothing"
 
 
 def _p_value(value: float) -> str:
