@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import f_oneway, permutation_test, t
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from genrepro.evaluate.intervals import clustered, difference, newcombe, sign_flip_test, wilson
+from genrepro.evaluate.intervals import clustered, difference, sign_flip_test, unpaired, wilson
 
 
 def grouped(*hits_of_groups: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -143,8 +143,45 @@ def test_the_smallest_difference_is_found_four_times_of_five() -> None:
     assert 0.65 < seen < 0.95
 
 
-def test_newcombes_interval_is_statsmodels() -> None:
-    from statsmodels.stats.proportion import confint_proportions_2indep
+def test_runs_that_agree_say_no_more_than_one_of_them() -> None:
+    """The mean of equal runs is the run; that of runs that disagree varies less than a single one."""
+    rng = np.random.default_rng(1)
+    group = np.arange(200) // 4
+    runs = rng.random((3, 200)) < np.repeat(rng.beta(2, 2, 50), 4)
+    one, mean = clustered(runs[0], group), clustered(runs.mean(axis=0), group)
+    assert clustered(np.mean([runs[0]] * 3, axis=0), group) == pytest.approx(one, abs=1e-6)
+    assert mean[1] - mean[0] < one[1] - one[0]
 
-    expected = confint_proportions_2indep(80, 100, 60, 90, compare="diff", method="newcomb")
-    assert newcombe(60 / 90, 90, 0.8, 100) == pytest.approx(expected, abs=2e-6)
+
+def test_the_interval_of_a_mean_over_runs_covers_the_truth() -> None:
+    rng = np.random.default_rng(2)
+    group, covered = np.repeat(np.arange(40), 6), 0
+    for _ in range(400):
+        hits = rng.random((3, 240)) < np.repeat(rng.beta(1.2, 0.8, 40), 6)
+        low, high = clustered(hits.mean(axis=0), group)
+        covered += low <= 0.6 <= high
+    assert 0.92 < covered / 400 < 0.98
+
+
+def test_of_many_single_tracks_the_difference_of_two_test_sets_has_newcombes_interval() -> None:
+    expected = confint_proportions_2indep(800, 1000, 600, 900, compare="diff", method="newcomb")
+    first, second = grouped(*[(1, 1)] * 600, *[(0, 1)] * 300), grouped(*[(1, 1)] * 800, *[(0, 1)] * 200)
+    found = unpaired(*first, *second)
+    assert (found.low, found.high) == pytest.approx(expected, abs=2e-4)
+    back = unpaired(*second, *first)
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_two_test_sets_that_are_equally_hard_differ_in_one_of_twenty() -> None:
+    """And as often as their interval excludes 0."""
+    rng = np.random.default_rng(3)
+    alarms = 0
+    for _ in range(300):
+        sides = []
+        for num_groups, num_tracks in [(40, 5), (60, 2)]:
+            chance = np.repeat(rng.beta(1.4, 0.6, num_groups), num_tracks)
+            sides += [rng.random(len(chance)) < chance, np.repeat(np.arange(num_groups), num_tracks)]
+        found = unpaired(*sides)
+        assert found.includes_zero == (found.p_value > 0.05)
+        alarms += not found.includes_zero
+    assert 0.02 < alarms / 300 < 0.08

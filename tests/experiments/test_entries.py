@@ -92,7 +92,8 @@ def test_the_reports_cells_are_as_the_reports_say() -> None:
 
 def test_a_control_differs_from_its_experiment_in_the_weights_alone() -> None:
     for name in ("sweep-1", "sweep-2", "sweep-1-by-loss", "sweep-2-by-accuracy", "stratified", "official"):
-        one, other = (COMMITTED[f"vit{kind}-{name}"].params for kind in ("", "-random-weights"))
+        kind = "" if name in ("sweep-1", "sweep-2") else "-imagenet"
+        one, other = (COMMITTED[f"vit{weights}-{name}"].params for weights in (kind, "-random-weights"))
         values, control = experiments.recipe(one), experiments.recipe(other)
         assert {key for key in values if values[key] != control[key]} == {"vit.weights"}
 
@@ -123,6 +124,24 @@ def test_a_varied_key_stands_for_as_many_experiments(tmp_path: Path) -> None:
         "songs-1.0": 1.0,
     }
     assert found["songs-0.1"].title == "two epochs; train share 0.1"
+
+
+def test_several_varied_keys_stand_for_every_combination(tmp_path: Path) -> None:
+    """Recipes among them; braces say where a value stands in name and title."""
+    entry = songs(
+        vary={"recipe": ["pictures", "quick"], "model": ["cnn", "lstm"]},
+        title="{model} by {recipe}",
+        group="{recipe}",
+        published=None,
+    )
+    found = load(tmp_path, **{"{recipe}-songs": entry})
+    assert list(found) == [
+        "pictures-songs-cnn", "pictures-songs-lstm", "quick-songs-cnn", "quick-songs-lstm",
+    ]  # fmt: skip
+    last, first = found["quick-songs-lstm"], found["pictures-songs-cnn"]
+    assert (last.group, first.group) == ("quick", "pictures")
+    assert (last.title, last.params.model, last.params.dataset) == ("lstm by quick", "lstm", "synthetic")
+    assert (first.params.model, first.params.dataset, first.params.train.lr) == ("cnn", "gtzan_images", 0.5)
 
 
 def test_an_entry_with_folds_has_a_run_for_each_and_one_recipe_for_all(tmp_path: Path) -> None:
@@ -167,8 +186,9 @@ def test_a_mistake_in_an_entry_is_one_sentence(tmp_path: Path, subtests: pytest.
         ({"published": {"accuracy": 0.5, "num_tracks": 4}}, "needs both of num_correct and num_tracks"),
         ({"published": {"accuracy": 0.5, "num_correct": 5, "num_tracks": 4}}, "must be at most"),
         ({"published": {"accuracy": 0.5, "num_correct": 3, "num_tracks": 4}}, "0.5 is not 3 of 4"),
-        ({"vary": {"train.lr": [1.0], "seed": [1]}}, "vary must name one key and list its values"),
-        ({"vary": {"train.lr": 0.1}}, "vary must name one key and list its values"),
+        ({"vary": {"train.lr": 0.1}}, "vary: train.lr must list its values"),
+        ({"vary": {"train.lr": []}}, "vary: train.lr must list its values"),
+        ({"vary": {"recipe": ["slow"]}, "published": None}, "unknown recipe slow; known are quick, pictures"),
         ({"vary": {"train.lr": [0.1]}}, "an entry that varies a key has no published figure"),
         ({"vary": {"train.lr": [0.1, 0.1]}, "published": None}, "songs-0.1 occurs twice"),
         ({"vary": {"seed": [1]}, "published": None}, "seed is not an override"),
@@ -225,7 +245,8 @@ def test_a_question_that_no_two_experiments_answer_is_one_sentence(
     ]:
         with subtests.test(words=words):
             path = tmp_path / "experiments.yaml"
-            YAML().dump({**FILE, "questions": [{"asks": "Why?", "pairs": pairs}]}, path)
+            question = {"name": "why", "asks": "Why?", "a": "A", "b": "B", "pairs": pairs}
+            YAML().dump({**FILE, "questions": [question]}, path)
             with pytest.raises(GenreproError) as caught:
                 experiments.questions(experiments.load(path, ROOT / "params.yaml"), path)
             assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from support.runs import content, table
 
 from genrepro.compare import revisions
 from genrepro.evaluate import intervals
-from genrepro.experiments import folds, records
+from genrepro.experiments import folds, hits, records
 
 
 @pytest.fixture
@@ -37,6 +37,33 @@ def test_a_new_seed_joins_the_recorded_ones(project: Project) -> None:
     project.ran("songs", seed=0, num_correct=66)
     invoke("collect")
     assert [run["seed"] for run in json.loads(records.path("songs").read_text())["runs"]] == [0, 1]
+
+
+def test_a_record_keeps_which_tracks_each_seed_got_right(project: Project) -> None:
+    for seed, right in enumerate([[True] * 7 + [False] * 2, [False] * 4 + [True] * 3]):
+        project.tested("songs", right, seed=seed, per_group=2)
+    invoke("collect")
+    lines = hits.path("songs").read_text().splitlines()
+    assert lines[0] == "track_id,group,s0,s1"
+    assert lines[1] == "t0000,artist 0,1,0" and lines[-1] == "t0008,artist 4,0,"  # which seed 1 did not test
+    found = hits.read("songs", records.load(records.path("songs")).runs)
+    assert [int(of.sum()) for of in found.values()] == [7, 3]
+
+
+def test_hits_of_recorded_seeds_stay_when_another_joins(project: Project) -> None:
+    project.tested("songs", [True, False] * 5, seed=1)
+    invoke("collect")
+    project.commit()
+    project.git("update-ref", "-d", project.git("for-each-ref", "--format=%(refname)", "refs/exps"))
+    project.tested("songs", [True] * 10, seed=0)
+    invoke("collect")
+    assert hits.path("songs").read_text().splitlines()[2] == "t0001,artist 0,1,0"
+
+
+def test_predictions_that_name_no_groups_are_not_kept(project: Project) -> None:
+    project.ran("songs", seed=0, num_correct=2, num_tracks=4, predictions=content(table([True, False] * 2)))
+    assert invoke("collect") == "1 runs recorded\n"
+    assert not hits.path("songs").exists()
 
 
 def test_of_two_runs_of_one_name_that_of_this_commit_counts(project: Project) -> None:
@@ -84,7 +111,8 @@ def test_a_new_measurement_replaces_stale_ones(project: Project) -> None:
     project.ran("songs", seed=1, num_correct=66)
     printed = invoke("collect")
     assert "1 runs recorded" in printed and "train.batch_size = 16, now 8" in printed
-    assert project.row("songs")[5:7] == ["0.667", "1 of 3 seeds"]
+    row = project.row("songs")
+    assert row[5] == "0.667" and row[7] == "1 of 3 seeds"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +135,7 @@ def test_an_experiment_that_did_not_get_that_far_is_one_sentence(project: Projec
     project.set("train.epochs", 2)
     project.set("split.strategy", "random")
     project.experiment("songs-s0", baseline=head, commit=project.commit())
-    assert "is not recorded: it has no metrics/train.json." in invoke("collect")
+    assert "is not recorded: it has no models/model.json." in invoke("collect")
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -138,8 +166,10 @@ def test_folds_are_pooled_into_one_accuracy_over_all_tracks_with_their_groups(pr
     assert list(pooled.correct) == right[0] + right[1]
     low, high = intervals.clustered(pooled.correct, np.arange(20) // 4)
     assert (run["accuracy_low"], run["accuracy_high"]) == (low, high)
-    assert project.row("folded")[5:] == ["0.550", "1 of 1 seeds", "0.342-0.742", "20",
-                                         "`artist` in 2 folds 800 / 100 / 20", "1"]  # fmt: skip
+    assert project.row("folded")[2:] == [
+        "0.550", f"{low:.3f}-{high:.3f}", "1 of 1 seeds", "20 tracks, 5 artists",
+        "`artist` in 2 folds 800 / 100 / 20", "1",
+    ]  # fmt: skip
 
 
 def test_a_seed_is_recorded_once_all_its_folds_have_run(project: Project) -> None:
@@ -168,7 +198,7 @@ def test_one_hold_out_does_not_count_for_an_entry_that_has_folds_now(project: Pr
     del record["params"]["split.folds"]  # it ran before folds existed
     records.path("question").unlink()
     records.path("folded").write_text(json.dumps(record))
-    assert project.row("folded")[5] == "not run"
+    assert project.row("folded")[2] == "nothing"  # in the list of what has not run
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -206,8 +236,9 @@ def swept(project: Project, *, lr: dict[str, float], select: str = "validation_l
     entry["overrides"] = entry["overrides"] | {"train.select": select}
     YAML().dump({"recipes": {}, "experiments": {"pictures": entry}}, project.path / "experiments.yaml")
     (project.path / "docs" / "RESULTS.template.md").write_text(
-        "<!-- sweeps: mine -->\n\n<!-- runs: mine -->\n"
+        "<!-- sweeps: mine -->\n\n<!-- runs: mine -->\n\n<!-- front -->\n\n<!-- open -->\n"
     )
+    (project.path / "docs" / "results" / "details.template.md").unlink()
     (project.path / "sweeps").mkdir()
     values = {"lr": lr, "weight_decay": AXIS, "seed": [0], "report": "none"}
     YAML().dump({"sweep": values}, project.path / "sweeps" / "params.yaml")
@@ -230,7 +261,7 @@ def test_a_sweep_is_recorded_with_its_winner_and_what_choosing_cost(
     assert "1 runs recorded" in invoke("collect")
     row = next(row for row in project.table() if row[0] == "`pictures`")
     assert row[5:9] == ["0", "rate 0.2, decay 0.1, epoch 4, of 9", "0.750", accuracy]
-    assert row[9:] == ["0.500-0.700", "99", "+0.125", "`artist` 800 / 100 / 99", "1"]
+    assert row[9:] == ["99", "+0.125", "`artist` 800 / 100 / 99", "1"]
     assert project.row("pictures-s0")[0] == accuracy
 
 
@@ -239,4 +270,4 @@ def test_a_sweep_over_another_grid_is_not_recorded(project: Project) -> None:
     said = invoke("collect")
     assert "0 runs recorded" in said and "train.lr = [0.1, 0.2], now [0.1, 0.2, 0.3]" in said
     row = next(row for row in project.table() if row[0] == "`pictures`")
-    assert row[6].startswith("not run: needs gtzan_images")
+    assert row[3].startswith("gtzan_images, ")  # in the list of what has not run

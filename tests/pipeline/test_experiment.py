@@ -110,12 +110,19 @@ def test_runs_are_recorded_with_the_figures_that_dvc_keeps_and_stand_on_the_page
         test = ran.test(run["seed"])
         for key in ("accuracy", "accuracy_low", "accuracy_high", "num_tracks", "leaky"):
             assert run[key] == test[key]
+        # The time is that of the MLflow store, the parameters are the model's.
+        assert run["fit_seconds"] >= 0 and run["num_parameters"] > 0
     assert len({run["split_sha256"] for run in record["runs"]}) == 3
+    right = pd.read_csv(project.path / "metrics" / "experiments" / f"{NAME}.csv")
+    assert list(right) == ["track_id", "group", "s0", "s1", "s2"]
+    assert [right[f"s{run['seed']}"].mean() for run in record["runs"]] == pytest.approx(
+        [run["accuracy"] for run in record["runs"]], abs=1e-6
+    )
 
-    (project.path / "docs").mkdir()
-    shutil.copy(ROOT / "docs" / "RESULTS.template.md", project.path / "docs")
+    shutil.copytree(ROOT / "docs", project.path / "docs", ignore=lambda _, names: [
+        name for name in names if name.endswith(".md") and not name.endswith(".template.md")])  # fmt: skip
     experiment(project, "table")
-    page = (project.path / "docs" / "RESULTS.md").read_text()
+    page = (project.path / "docs" / "results" / "synthetic.md").read_text()
     (row,) = (line for line in page.splitlines() if line.startswith(f"| `{NAME}` |"))
     assert "3 of 3 seeds" in row and ", drawn by seed | 1 |" in row
     assert f"{NAME}-s0 is in metrics/experiments" in experiment(project, "run", NAME, "--seed", "0")

@@ -1,6 +1,7 @@
 """A repository with three entries in experiments.yaml, in which runs of them can be made up."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from genrepro.cli import app
 from genrepro.experiments import entries
 from support.builders import ROOT
 from support.repository import Repository
+from support.runs import content, table
 
 ENTRIES: dict[str, Any] = {
     "songs": {
@@ -50,14 +52,28 @@ ENTRIES: dict[str, Any] = {
     },
 }
 QUESTIONS = [
-    {"asks": "Which is better?", "pairs": [["songs", "question"], ["songs", "pictures"]]},
-    {"asks": "And backwards?", "pairs": [["question", "songs"]]},
+    {
+        "name": "better",
+        "asks": "Which is better?",
+        "a": "the song",
+        "b": "the question",
+        "pairs": [["songs", "question"], ["songs", "pictures"]],
+    },
+    {"name": "back", "asks": "And backwards?", "a": "B", "b": "A", "pairs": [["question", "songs"]]},
 ]
 TEMPLATE = """# Songs
 
-<!-- default -->
+It is <!-- accuracy: songs --> good. <!-- answer: better -->
+
+<!-- front -->
 
 <!-- questions -->
+
+<!-- open -->
+"""
+DETAILS = """# Details
+
+<!-- pairs -->
 
 <!-- experiments: mine -->
 
@@ -101,7 +117,7 @@ class Project(Repository):
         }
         self.metric("test", test | changes)
         self.metric("split", SPLIT | {"leaky": 1})
-        self.metric("train", {"best_epoch": 7, "train_loss": 0.5})
+        self.metric("train", {"best_epoch": 7, "train_loss": 0.5, "num_parameters": 1_200_000})
         data = {"split_sha256": f"split {seed}", "features_sha256": f"features {seed}"}
         (self.path / "models").mkdir(exist_ok=True)
         (self.path / "models" / "model.json").write_text(json.dumps({"data": data}))
@@ -110,6 +126,14 @@ class Project(Repository):
         suffix = "" if fold is None else f"-f{fold}"
         self.experiment(f"{name}-s{seed}{suffix}", baseline=head, commit=self.commit())
         self.git("reset", "--quiet", "--hard", head)
+
+    def tested(
+        self, name: str, right: Sequence[bool], *, seed: int = 0, per_group: int = 3, **changes: Any
+    ) -> None:
+        """An experiment with predictions, ``per_group`` tracks of one artist after another."""
+        rows = table(right, group=[f"artist {number // per_group}" for number in range(len(right))])
+        self.ran(name, seed=seed, num_correct=sum(right), num_tracks=len(right),
+                 predictions=content(rows), **changes)  # fmt: skip
 
     def metric(self, name: str, values: dict[str, Any]) -> None:
         (self.path / "metrics").mkdir(exist_ok=True)
@@ -120,11 +144,15 @@ class Project(Repository):
         values = YAML(typ="safe").load(self.path / "params.yaml")
         YAML().dump(entries.overridden(values, {dotted: value}), self.path / "params.yaml")
 
+    def pages(self) -> list[str]:
+        """The lines of all pages that `genrepro experiment table` writes."""
+        written = invoke("table").split()
+        assert written[-1] == "docs/figures/accuracies.png"
+        return [line for path in written[:-1] for line in (self.path / path).read_text().splitlines()]
+
     def table(self) -> list[list[str]]:
-        """The rows of the page that `genrepro experiment table` writes."""
-        assert invoke("table") == "docs/RESULTS.md is written\n"
-        lines = (self.path / "docs" / "RESULTS.md").read_text().splitlines()
-        return [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+        """The rows of their tables."""
+        return [line.strip("| ").split(" | ") for line in self.pages() if line.startswith("|")]
 
     def row(self, name: str) -> list[str]:
         """Of an experiment or of a run, without its name."""
@@ -136,12 +164,19 @@ def make_project(path: Path) -> Project:
     """The entries, their template and the default's metrics, committed in the working directory ``path``."""
     found = Project(path)
     (path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    file = {"recipes": {}, "experiments": ENTRIES, "questions": QUESTIONS}
+    file = {
+        "recipes": {},
+        "experiments": ENTRIES,
+        "questions": QUESTIONS,
+        "front": {"songs": "Singer", "question": "Asker"},
+    }
     YAML().dump(file, path / "experiments.yaml")
-    (path / "docs").mkdir()
+    (path / "docs" / "results").mkdir(parents=True)
     (path / "docs" / "RESULTS.template.md").write_text(TEMPLATE)
-    test = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.875, "num_tracks": 79, "leaky": 0}
-    found.metric("test", test)
+    (path / "docs" / "results" / "details.template.md").write_text(DETAILS)
+    test = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.875, "num_tracks": 79, "num_groups": 16}
+    found.metric("test", test | {"leaky": 0})
+    found.metric("train", {"num_parameters": 398_000})
     found.metric("split", {"num_train": 239, "num_validation": 79, "num_test": 79})
     found.commit()
     return found

@@ -96,9 +96,14 @@ def page(tmp_path: Path) -> str:
 
 def test_the_page_shows_the_first_labels_and_then_the_least_typical(page: str) -> None:
     names = re.findall(r"<h3>(t\d+)</h3>", page)
-    assert len(names) == len(set(names)) == 14
+    ranked = rank([predictions()])
+    doubted = ranked["likelier_probability"] > ranked["own_probability"]
+    num_doubted = int(doubted.sum())
+    assert 3 <= num_doubted < 10  # no track is listed whose own genre is the likeliest
+    assert names[:num_doubted] == list(ranked["track_id"][doubted])
+    assert len(names) == len(set(names)) == num_doubted + 4
     assert set(names[:3]) == {f"t{number:04}" for number in WRONG}
-    assert page.count('src="data:image/png;base64,') == 13  # one has no spectrogram
+    assert page.count('src="data:image/png;base64,') == len(names) - 1  # one has no spectrogram
 
 
 def test_the_page_plays_the_raw_file_of_each_track_but_pictures(page: str) -> None:
@@ -106,7 +111,7 @@ def test_the_page_plays_the_raw_file_of_each_track_but_pictures(page: str) -> No
         unquote(source) for source in re.findall(r'<audio controls preload="none" src="([^"]+)"', page)
     ]
     assert "raw/a & b/söng #1.wav" in sources and "raw/x.png" not in sources
-    assert len(sources) == 12  # of 14, one is a picture and one has no file
+    assert len(sources) == page.count("<article>") - 2  # one is a picture and one has no file
     assert "#" not in "".join(re.findall(r'<audio controls preload="none" src="([^"]+)"', page))
 
 
@@ -169,4 +174,6 @@ def test_the_command_ranks_the_test_tracks_of_the_workspace(
     assert f"of {NUM_TRACKS} labels are probably wrong" in result.output
     written = pd.read_csv(folder / "suspects.csv", dtype={"track_id": "str"})
     assert set(written["track_id"][:3]) == {f"t{number:04}" for number in WRONG}
-    assert len(re.findall("<article>", (folder / "suspects.html").read_text("utf-8"))) == 25
+    html = (folder / "suspects.html").read_text("utf-8")
+    first, _, rest = html.partition("<h2>Like no genre")
+    assert first.count("<article>") <= 5 and rest.count("<article>") == 20

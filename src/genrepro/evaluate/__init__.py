@@ -4,7 +4,7 @@ In: model, features, the test side of the split. Out: metrics/test.json, per_gen
 Read `scores` (the votes and their scores), `intervals` (confidence intervals over groups of tracks).
 """
 
-from genrepro.evaluate.intervals import newcombe, wilson
+from genrepro.evaluate.intervals import wilson
 from genrepro.evaluate.scores import Scores, run
 
-__all__ = ["Scores", "newcombe", "run", "wilson"]
+__all__ = ["Scores", "run", "wilson"]

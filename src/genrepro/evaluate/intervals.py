@@ -55,7 +55,9 @@ def clustered(
 
     Parameters
     ----------
-    correct : np.ndarray [shape=(num_tracks,), dtype=bool]
+    correct : np.ndarray [shape=(num_tracks,)]
+        Whether each track is right, or the share of several runs that are right on it (0 .. 1). Such means
+        vary less from track to track, so they count as more tracks.
     group : np.ndarray [shape=(num_tracks,)]
         Any labels.
     confidence : float
@@ -71,13 +73,17 @@ def clustered(
     """
     from scipy.special import stdtrit  # Student's quantiles; scipy.stats takes half a second to import
 
-    size, hits = _sums(group, np.ones(len(correct)), correct)
+    squares = np.asarray(correct, dtype=np.float64) ** 2
+    size, hits, squares = _sums(group, np.ones(len(correct)), correct, squares)
     num_groups, num_tracks = len(size), size.sum()
     if num_groups < 2:
         return 0.0, 1.0
     share = hits.sum() / num_tracks
     worst = (size**2).sum() / num_tracks  # the design effect where each group is all right or all wrong
-    effective = num_tracks / (1 + (worst - 1) * _correlation(size, hits))
+    effective = num_tracks / (1 + (worst - 1) * _correlation(size, hits, squares))
+    variance = squares.sum() / num_tracks - share**2
+    if (squares != hits).any() and variance > 1e-12:  # means over runs
+        effective *= share * (1 - share) / variance
     low, high = _wilson(share, effective, float(stdtrit(num_groups - 1, (1 + confidence) / 2)))
     return rounded(max(0.0, low)), rounded(min(1.0, high))
 
@@ -136,6 +142,60 @@ def difference(change: np.ndarray, group: np.ndarray, *, confidence: float = CON
     )
 
 
+def unpaired(
+    first: np.ndarray,
+    first_group: np.ndarray,
+    second: np.ndarray,
+    second_group: np.ndarray,
+    *,
+    confidence: float = CONFIDENCE,
+) -> Difference:
+    """The difference of two accuracies on different tracks, second minus first.
+
+    The interval joins the `clustered` intervals of both by the rule that Newcombe applied to Wilson's. The p
+    value is the level at which it begins to exclude 0. Groups that occur on both sides make both too large,
+    never too small, because their hits rise and fall together.
+
+    Parameters
+    ----------
+    first, second : np.ndarray [shape=(num_tracks,)]
+        As in `clustered`. The two lengths may differ.
+    first_group, second_group : np.ndarray [shape=(num_tracks,)]
+    confidence : float
+
+    References
+    ----------
+    Newcombe, Statistics in Medicine 1998, method 10; Zou and Donner, Statistics in Medicine 2008.
+    """
+    from scipy.special import ndtri
+
+    shares = float(np.mean(first)), float(np.mean(second))
+    value = shares[1] - shares[0]
+
+    def bounds(level: float) -> tuple[float, float]:
+        low, high = clustered(first, first_group, confidence=level)
+        other_low, other_high = clustered(second, second_group, confidence=level)
+        return (
+            value - math.hypot(shares[1] - other_low, high - shares[0]),
+            value + math.hypot(other_high - shares[1], shares[0] - low),
+        )
+
+    inside, outside = 0.0, 1.0  # confidences at which the interval excludes and includes 0
+    for _ in range(30):
+        middle = (inside + outside) / 2
+        low, high = bounds(middle)
+        inside, outside = (inside, middle) if low <= 0 <= high else (middle, outside)
+    low, high = bounds(confidence)
+    reach = float(ndtri((1 + confidence) / 2))
+    return Difference(
+        value=round(value, 12),
+        low=round(low, 9),
+        high=round(high, 9),
+        p_value=round(1 - inside, 6),
+        smallest=(high - low) / 2 * (1 + float(ndtri(POWER)) / reach),
+    )
+
+
 def sign_flip_test(change: np.ndarray, group: np.ndarray) -> float:
     """The p value of `difference` alone."""
     (moved,) = _sums(group, change)
@@ -158,17 +218,6 @@ def wilson_of_share(share: float, num_tracks: int) -> tuple[float, float]:
     return wilson(round(share * num_tracks), num_tracks)
 
 
-def newcombe(first: float, num_first: int, second: float, num_second: int) -> tuple[float, float]:
-    """Newcombe's interval of ``second - first``, two shares of different tracks (1998, method 10)."""
-    low, high = wilson_of_share(first, num_first)
-    other_low, other_high = wilson_of_share(second, num_second)
-    difference = second - first
-    return (
-        difference - math.hypot(second - other_low, high - first),
-        difference + math.hypot(other_high - second, first - low),
-    )
-
-
 def _wilson(share: float, number: float, quantile: float) -> tuple[float, float]:
     square = quantile**2 / number
     middle = (share + square / 2) / (1 + square)
@@ -176,16 +225,16 @@ def _wilson(share: float, number: float, quantile: float) -> tuple[float, float]
     return middle - half, middle + half
 
 
-def _correlation(size: np.ndarray, hits: np.ndarray) -> float:
+def _correlation(size: np.ndarray, hits: np.ndarray, squares: np.ndarray) -> float:
     """Intra-class correlation of hits, 0 .. 1, by analysis of variance. 1 if all hits are equal."""
     num_groups, num_tracks = len(size), size.sum()
     share = hits.sum() / num_tracks
-    if share in (0, 1):
+    if squares.sum() / num_tracks - share**2 <= 1e-12:
         return 1.0
     if num_groups == num_tracks:
         return 0.0
     between = (size * (hits / size - share) ** 2).sum() / (num_groups - 1)
-    within = (hits - hits**2 / size).sum() / (num_tracks - num_groups)
+    within = (squares - hits**2 / size).sum() / (num_tracks - num_groups)
     usual = (num_tracks - (size**2).sum() / num_tracks) / (num_groups - 1)
     return float(np.clip((between - within) / (between + (usual - 1) * within), 0, 1))
 

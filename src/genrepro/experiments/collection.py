@@ -12,6 +12,8 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from genrepro.base import sections
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import replacing, rounded, write_json
@@ -19,11 +21,12 @@ from genrepro.base.params import Params
 from genrepro.base.sections import build
 from genrepro.compare import revisions
 from genrepro.evaluate.intervals import clustered
-from genrepro.experiments import entries, folds, records
+from genrepro.experiments import entries, folds, hits, records
 from genrepro.experiments.entries import Experiment
 from genrepro.experiments.records import Fold, Run, changes
 from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid
+from genrepro.tracking import fit_seconds
 
 _TEST = (
     "accuracy",
@@ -54,6 +57,7 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
     taken, refused = [], []
     for experiment in chosen:
         found: dict[int, Run] = {}
+        right: dict[int, pd.Series | None] = {}
         parts: dict[int, dict[int | None, tuple[Run, str]]] = {}
         for seed, fold, commit in commits(experiment):
             name = experiment.run_name(seed, fold)
@@ -65,7 +69,15 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
             parts.setdefault(seed, {})[fold] = run, commit
         for seed, by_fold in parts.items():
             try:
-                found[seed] = by_fold[None][0] if None in by_fold else _pooled(experiment, seed, by_fold)
+                if None in by_fold:
+                    found[seed], commit = by_fold[None]
+                    predictions = (
+                        None if experiment.sweep else revisions.content(commit, revisions.PREDICTIONS)
+                    )
+                else:
+                    found[seed], predictions = _pooled(experiment, seed, by_fold)
+                if predictions is not None:
+                    right[seed] = hits.of(revisions.parse(predictions, name=experiment.run_name(seed)))
                 taken += [experiment.run_name(seed, fold) for fold in by_fold]
             except GenreproError as error:
                 refused.append(f"{experiment.run_name(seed)} {error}")
@@ -73,10 +85,13 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
             target = records.path(experiment.name)
             old = records.load(target) if target.exists() else None
             if old and not changes(old.params, experiment):
-                found = {run.seed: run for run in records.fresh(experiment, old)} | found
+                kept = [run for run in records.fresh(experiment, old) if run.seed not in found]
+                right |= hits.read(experiment.name, kept)
+                found |= {run.seed: run for run in kept}
             runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
             recipe = entries.recipe(experiment.params, experiment.sweep)
             write_json(target, {"params": recipe, "runs": runs})
+            hits.write(experiment.name, {seed: of for seed, of in right.items() if of is not None})
     return taken, refused
 
 
@@ -127,8 +142,10 @@ def _run(commit: str, experiment: Experiment, seed: int, fold: int | None) -> Ru
     return build(Run, values, name="is not recorded", prefix="")
 
 
-def _pooled(experiment: Experiment, seed: int, parts: Mapping[int | None, tuple[Run, str]]) -> Run:
-    """The run of one seed over all its folds; writes their pooled predictions beside the record."""
+def _pooled(
+    experiment: Experiment, seed: int, parts: Mapping[int | None, tuple[Run, str]]
+) -> tuple[Run, bytes]:
+    """The run of one seed over all its folds, and its predictions, also written to a file."""
     missing = [str(fold) for fold in experiment.folds if fold not in parts]
     if missing:
         raise GenreproError(
@@ -146,7 +163,8 @@ def _pooled(experiment: Experiment, seed: int, parts: Mapping[int | None, tuple[
     with replacing(folds.path(experiment.name, seed)) as partial:
         partial.write_bytes(content)
     short = [(run.segment_accuracy, run.num_tracks) for run in runs if run.segment_accuracy is not None]
-    return Run(
+    times = [run.fit_seconds for run in runs if run.fit_seconds is not None]
+    run = Run(
         seed=seed,
         accuracy=rounded(pooled.correct.mean()),
         accuracy_low=low,
@@ -165,7 +183,10 @@ def _pooled(experiment: Experiment, seed: int, parts: Mapping[int | None, tuple[
             Fold(**{field.name: getattr(run, field.name) for field in dataclasses.fields(Fold)})
             for run in runs
         ),
+        num_parameters=runs[0].num_parameters,
+        fit_seconds=round(statistics.fmean(times)) if times else None,
     )
+    return run, content
 
 
 def _joined(hashes: Iterable[str]) -> str:
@@ -173,13 +194,16 @@ def _joined(hashes: Iterable[str]) -> str:
 
 
 def _trained(commit: str) -> dict[str, Any]:
-    test = _json(commit, "metrics/test.json")
     train = _json(commit, "metrics/train.json")
-    data = _json(commit, "models/model.json").get("data", {})
+    test = _json(commit, "metrics/test.json")
+    model = _json(commit, "models/model.json")
+    data = model.get("data", {})
     return {
         **{key: test.get(key) for key in _TEST},
         "best_epoch": train.get("best_epoch"),
         **{key: data.get(key) for key in _HASHES},
+        "num_parameters": train.get("num_parameters"),
+        "fit_seconds": fit_seconds(model.get("weights_sha256", "")),
     }
 
 

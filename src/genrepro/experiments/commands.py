@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genrepro.base.errors import GenreproError
-from genrepro.experiments import cells, collection, entries, figures, launch, page, records
+from genrepro.experiments import cells, collection, entries, figures, launch, page, records, rows
 
 experiment = typer.Typer(no_args_is_help=True, help="Named experiments of experiments.yaml.")
 
@@ -31,7 +31,7 @@ def list_experiments(names: _AnyNames = None) -> None:
     """What each experiment reproduces, and the published figure with its interval."""
     for chosen in entries.select(entries.load(), names or ["*"]):
         print(f"{chosen.name}: {chosen.title}")
-        print(f"  {chosen.source}: {page.published_text(chosen.published)}")
+        print(f"  {chosen.source}: {rows.published_text(chosen.published)}")
 
 
 @experiment.command("run")
@@ -90,10 +90,9 @@ def collect_experiments(names: _AnyNames = None) -> None:
 
 @experiment.command("table")
 def write_table() -> None:
-    """Write docs/RESULTS.md from what is recorded: published beside measured."""
-    known = entries.load()
-    page.write(known, entries.questions(known), records.read(known))
-    print(f"{page.TARGET} is written")
+    """Write docs/RESULTS.md and docs/results/ from what is recorded: published beside measured."""
+    for path in page.write():
+        print(path)
 
 
 _Output = Annotated[Path, typer.Option(help="Folder for them.")]

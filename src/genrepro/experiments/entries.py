@@ -8,6 +8,7 @@ experiments, and the difference of a pair is an answer.
 import copy
 import dataclasses
 import difflib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,14 +68,19 @@ class Entry:
     """Who published it, or who asks."""
     recipes: tuple[str, ...]
     """Names of recipes. Later ones replace keys of earlier ones."""
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
     """One run for each seed."""
     folds: int | None = None
     """Number of folds, as ``split.folds``. Each seed then has one run for each fold."""
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Dotted keys of params.yaml. They replace those of the recipes."""
     vary: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """One key and the list of its values."""
+    """Keys and lists of their values: an experiment for every combination.
+
+    The key ``recipe`` lists recipes, which are applied after the entry's own. Name, group, title and source
+    may hold the last word of a key in braces, for its value, as in ``{recipe}-on-{dataset}``. A name ends in
+    the values of the keys that it does not hold.
+    """
     sweep: dict[str, Any] | None = None
     """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml. Each run is then a whole sweep."""
     published: Published | None = None
@@ -82,11 +88,17 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A question, and the experiments that answer it."""
+    """A question, and the experiments that answer it: is B better than A?"""
 
+    name: str
+    """Its name in the marks of a template."""
     asks: str
+    """So that "yes" means a higher accuracy of B."""
+    a: str
+    b: str
+    """What A and B are, as a sentence names them."""
     pairs: tuple[tuple[str, ...], ...]
-    """Pairs of names of experiments. The second accuracy minus the first is an answer."""
+    """Pairs of names of experiments, A and B, the most telling first. B - A is an answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +108,8 @@ class File:
     recipes: dict[str, Any]
     experiments: dict[str, Any]
     questions: tuple[Question, ...] = ()
+    front: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Experiments of the first table of docs/RESULTS.md, and what it calls their models."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +181,15 @@ def questions(known: Mapping[str, Experiment], path: Path = PATH) -> tuple[Quest
     return found.questions
 
 
+def front(known: Mapping[str, Experiment], path: Path = PATH) -> dict[str, str]:
+    """The experiments of the first table, with the names of their models, in order."""
+    found: File = build(File, sections.read(path), name=str(path), prefix="")
+    for name in found.front:
+        if name not in known:
+            raise GenreproError(f"{path}: front: there is no experiment {name}.")
+    return found.front
+
+
 def select(experiments: Mapping[str, Experiment], names: Sequence[str]) -> list[Experiment]:
     """Experiments by names or patterns (``images-*``), each once. GenreproError if one matches nothing."""
     found: dict[str, Experiment] = {}
@@ -224,31 +247,54 @@ def _expand(
     entry: Entry = build(Entry, content, name="the entry", prefix="")
     if not entry.seeds or len(set(entry.seeds)) < len(entry.seeds) or min(entry.seeds) < 0:
         raise GenreproError(f"seeds = {list(entry.seeds)} must be different whole numbers from 0 on.")
+    if not entry.vary:
+        return [_experiment(name, entry, _overrides(entry, (), {}, recipes), values)]
+    for key, options in entry.vary.items():
+        if not isinstance(options, list) or not options:
+            raise GenreproError(f"vary: {key} must list its values.")
+    if entry.published:
+        raise GenreproError("an entry that varies a key has no published figure: write one entry for each.")
+    found = []
+    for chosen in itertools.product(*entry.vary.values()):
+        varied = dict(zip(entry.vary, chosen, strict=True))
+        words = {key.rpartition(".")[2]: str(value) for key, value in varied.items()}
+        own = varied.pop("recipe", None)
+        full = name + "".join(f"-{{{word}}}" for word in words if f"{{{word}}}" not in name)
+        title = entry.title + "".join(
+            f"; {word.replace('_', ' ')} {value}"
+            for word, value in words.items()
+            if f"{{{word}}}" not in entry.title and word != "recipe"
+        )
+        changed = dataclasses.replace(
+            entry,
+            group=_filled(entry.group, words),
+            title=_filled(title, words),
+            source=_filled(entry.source, words),
+            vary={},
+        )
+        overrides = _overrides(entry, () if own is None else (own,), varied, recipes)
+        found.append(_experiment(_filled(full, words).replace("_", "-"), changed, overrides, values))
+    return found
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(f"{{{word}}}", value)
+    return text
+
+
+def _overrides(
+    entry: Entry, own: Sequence[str], varied: Mapping[str, Any], recipes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Those of the recipes, the entry and the variation, later ones first."""
     common: dict[str, Any] = {}
-    for given in entry.recipes:
+    for given in (*entry.recipes, *own):
         if given not in recipes:
             raise GenreproError(f"unknown recipe {given}; known are {', '.join(recipes)}.")
         if not isinstance(recipes[given], dict):
             raise GenreproError(f"the recipe {given} must be a mapping of keys to values.")
         common |= recipes[given]
-    common |= entry.overrides
-    if not entry.vary:
-        return [_experiment(name, entry, common, values)]
-    ((key, options), *others) = entry.vary.items()
-    if others or not isinstance(options, list) or not options:
-        raise GenreproError("vary must name one key and list its values.")
-    if entry.published:
-        raise GenreproError("an entry that varies a key has no published figure: write one entry for each.")
-    word = key.rpartition(".")[2].replace("_", " ")
-    return [
-        _experiment(
-            f"{name}-{option}".replace("_", "-"),
-            dataclasses.replace(entry, title=f"{entry.title}; {word} {option}"),
-            common | {key: option},
-            values,
-        )
-        for option in options
-    ]
+    return common | entry.overrides | dict(varied)
 
 
 def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapping[str, Any]) -> Experiment:

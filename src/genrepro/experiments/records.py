@@ -1,5 +1,7 @@
 """Record the results of named experiments: one small JSON file each in metrics/experiments/, in git.
 
+`hits` keeps beside it which test tracks were right.
+
 DVC keeps an experiment as a commit of this clone only, and `collection` reads the results there. The record
 keeps the parameters of its runs, so that a result is never shown for an entry, or for defaults in
 params.yaml, that have changed since.
@@ -18,17 +20,6 @@ from genrepro.experiments import entries
 from genrepro.experiments.entries import Experiment
 
 FOLDER = Path("metrics", "experiments")
-_TEST = (
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "segment_accuracy",
-    "num_tracks",
-    "num_groups",
-    "leaky",
-)
-_SPLIT = ("num_train", "num_validation", "num_test")
-_HASHES = ("split_sha256", "features_sha256")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +78,10 @@ class Run:
     """Groups of test tracks. None for a sweep, and for runs from before groups were counted."""
     folds: tuple[Fold, ...] = ()
     """In their order. Empty for one hold-out."""
+    num_parameters: int | None = None
+    """Of the model. None for a sweep, and for runs from before it was recorded."""
+    fit_seconds: int | None = None
+    """Time of one training, as the MLflow store of the machine has it. None if the store does not know it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The tracks that a person should listen to: one HTML file beside the raw files that it plays.
 
-Two lists: labels that are probably wrong, in the order of `ranking.rank`, and tracks that are like no genre,
-the least typical first. Bytes depend on the data alone: no date, no software version.
+Two lists: tracks of which another genre is likelier, in the order of `ranking.rank`, and tracks that are like
+no genre, the least typical first. Bytes depend on the data alone: no date, no software version.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def write_suspects(
         Tracks shown in the two lists.
     """
     tracks = {row["track_id"]: row for row in catalog.to_pylist()}
-    labels = ranked.head(num_labels)
+    labels = ranked[ranked["likelier_probability"] > ranked["own_probability"]].head(num_labels)
     others = ranked.drop(labels.index).sort_values(["typicality", "track_id"]).head(num_outliers)
     shown = set(labels["track_id"]) | set(others["track_id"])
     pictures, _ = thumbnails.levels(mel_path, shown)
@@ -66,7 +66,7 @@ def write_suspects(
         "<h1>Suspects</h1>",
         f"<p>{len(ranked)} tracks, each judged by models that did not train on it. Confident learning takes "
         f"the labels of {int(ranked['wrong'].sum())} for wrong; they are marked.</p>",
-        f"<h2>Labels that are probably wrong: the first {len(labels)}</h2>",
+        f"<h2>Another genre is likelier: the first {len(labels)}, the surest first</h2>",
         *(_article(row, tracks, pictures) for row in labels.to_dict("records")),
         f"<h2>Like no genre: the {len(others)} least typical of the rest</h2>",
         *(_article(row, tracks, pictures) for row in others.to_dict("records")),

@@ -2,7 +2,7 @@
 
 cleanlab does the work: confident learning (Northcutt, Jiang and Chuang, JAIR 2021) says which labels are
 probably wrong, and the entropy of the probabilities which tracks are like no genre. What that adds to the
-plain order was measured on GTZAN: docs/decisions/2026-11-26-every-track-tested-once.md.
+plain order was measured on GTZAN: docs/decisions/2026-11-26-every-track-once.md.
 """
 
 from collections.abc import Sequence

@@ -5,12 +5,13 @@ Read `connection` (opens the store), `runs` (the contents of a run), `recorder` 
 that records its run).
 """
 
-from genrepro.tracking.connection import connect
+from genrepro.tracking.connection import connect, fit_seconds
 from genrepro.tracking.recorder import Recorder, log_evaluation, log_sweep_figures, prepare, start
 
 __all__ = [
     "Recorder",
     "connect",
+    "fit_seconds",
     "log_evaluation",
     "log_sweep_figures",
     "prepare",

@@ -28,6 +28,23 @@ def connect() -> tuple[Any, str]:
         raise GenreproError(f"{stores.name()} cannot be opened: {reason}.") from error
 
 
+def fit_seconds(weights_sha256: str) -> int | None:
+    """How long a model's training took [s], by the hash of its weights. None if unknown."""
+    if not weights_sha256 or ("MLFLOW_TRACKING_URI" not in os.environ and not stores.database().exists()):
+        return None
+    try:
+        opened, experiment_id = client()
+        wanted = f"tags.model_sha256 = '{weights_sha256}'"
+        found = opened.search_runs([experiment_id], filter_string=wanted, max_results=1)
+    except Exception:  # a figure for orientation is no reason to stop
+        return None
+    return (
+        round(found[0].data.metrics["fit_seconds"])
+        if found and "fit_seconds" in found[0].data.metrics
+        else None
+    )
+
+
 def client() -> tuple[Any, str]:
     """An MLflow client and the id of the experiment ``genrepro``."""
     for name, value in _PATIENCE.items():
