@@ -12,12 +12,13 @@ PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES = ["download", "catalog", "render", "audit", "split", "features", "train", "evaluate"]
 SOURCE = YAML(typ="safe").load(ROOT / "source" / "dvc.yaml")
 SWEEPS = YAML(typ="safe").load(ROOT / "sweeps" / "dvc.yaml")
-ALL = PIPELINE["stages"] | SWEEPS["stages"]
+BODIES = YAML(typ="safe").load(ROOT / "bodies" / "dvc.yaml")
+ALL = PIPELINE["stages"] | SWEEPS["stages"] | BODIES["stages"]
 PACKAGE = ROOT / "src" / "genrepro"
 # From the ground up: a package imports those before it and none after it.
 FLOORS = (
     "exact", "base", "download", "datasets", "spectrogram", "catalog", "render", "audit", "split", "models",
-    "features", "train", "evaluate", "sweep", "figures", "compare", "tracking", "experiments", "serve",
+    "embed", "features", "train", "evaluate", "sweep", "figures", "compare", "tracking", "experiments", "serve",
     "suspects", "robustness", "cli",
 )  # fmt: skip
 # What a stage may use without naming it: an edit there changes no output.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genrepro.base.architectures import Ast, Cnn, Head, Lstm, Vit
+from genrepro.base.architectures import Ast, Cnn, Head, Lstm, Pretrained, Vit
 from genrepro.base.errors import GenreproError
 from genrepro.base.sections import Section, build, read
 
@@ -25,7 +25,7 @@ DATASETS = (
     "web",
     "hub",
 )
-MODELS = ("vit", "ast", "cnn", "lstm")
+MODELS = ("vit", "ast", "cnn", "lstm", "pretrained")
 FOLDED = ("artist", "official", "stratified")  # strategies that split.folds can part into folds
 FINDINGS = (
     "missing",
@@ -323,6 +323,7 @@ class Params(Section):
     ast: Ast
     cnn: Cnn
     lstm: Lstm
+    pretrained: Pretrained
     head: Head
     synthetic: Synthetic
     folder: Folder
@@ -336,6 +337,12 @@ class Params(Section):
                 )
         if self.seed < 0:
             raise GenreproError(f"params.yaml: seed = {self.seed} must be at least 0.")
+        body = self.pretrained
+        if self.model == "pretrained" and (body.weights == "none") == (body.embeddings == "none"):
+            raise GenreproError(
+                "params.yaml: model = pretrained needs one of pretrained.weights (a model on Hugging Face's "
+                "hub, or a folder) and pretrained.embeddings (a file of them), and not both."
+            )
 
     def section(self, name: str) -> dict[str, Any]:
         """One section as plain values, for JSON and for MLflow."""

@@ -36,9 +36,11 @@ def build(
     return import_module(f"genrepro.models.{name}").build(config, num_genres=num_genres, inputs=inputs)
 
 
-def build_head(name: str, config: Mapping[str, Any], *, num_genres: int) -> "nn.Module":
-    """Build the head of model ``name`` with random weights."""
-    return import_module(f"genrepro.models.{name}").build_head(config, num_genres=num_genres)
+def build_head(
+    name: str, config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any] | None = None
+) -> "nn.Module":
+    """Build the head of model ``name`` with random weights. `pretrained` needs ``inputs``, as in `build`."""
+    return import_module(f"genrepro.models.{name}").build_head(config, num_genres=num_genres, inputs=inputs)
 
 
 def frozen(config: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Find the segments of a split in the features folder: whole tracks, pieces, or fixed segments."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,3 +112,21 @@ def cut(whole: Spans, description: dict[str, Any], *, role: str) -> Spans:
         segment_frames=segment_frames(description, length),
         num_segments=description["segments"][number],
     )
+
+
+def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
+    """Windows of one length, evenly from a file's first frame to its last.
+
+    They lie side by side, and overlap a little where the file's length is not a multiple of theirs. A rest of
+    less than a tenth of a window adds none: clips of "30 s" last from 29.9 s to 30.7 s.
+
+    Returns
+    -------
+    np.ndarray [shape=(num_windows,), dtype=int64]
+        First frame of each.
+    int
+        Frames in each window: fewer than ``window_frames`` if the file has fewer.
+    """
+    width = min(window_frames, num_frames)
+    num_windows = max(1, math.ceil(num_frames / width - 0.1))
+    return np.rint(np.linspace(0, num_frames - width, num_windows)).astype(np.int64), width
