@@ -21,11 +21,14 @@ from genrepro.models.shared import inputs
 def main() -> None:
     config = params.load()
     data = Path("data", config.dataset)
-    catalog = tables.read(data / "catalog.parquet", tables.CATALOG, columns=["track_id", "genre"]).to_pandas()
+    catalog = tables.read(data / "catalog.parquet", tables.CATALOG, columns=["track_id", "genre", "artist"])
+    tracks = catalog.to_pandas().set_index("track_id")
     split = tables.read_split(data / "split.csv")
-    genre = catalog.set_index("track_id")["genre"]
+    genre = tracks["genre"]
     if config.model == "pretrained" and models.frozen(config.architecture()):
-        chosen = features.choose(data / "embeddings.parquet", genre=genre, split=split, config=config)
+        chosen = features.choose(
+            data / "embeddings.parquet", genre=genre, artist=tracks["artist"], split=split, config=config
+        )
         inputs.save(chosen, data / "features", inputs.EMBEDDED)
         print(f"{len(chosen.frames)} embeddings of {chosen.frames.shape[1]} numbers")
         return

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "src" / "genrepro"
 # From the ground up: a package imports those before it and none after it.
 FLOORS = (
     "exact", "base", "download", "datasets", "spectrogram", "catalog", "render", "audit", "split", "models",
-    "embed", "features", "train", "evaluate", "sweep", "figures", "compare", "tracking", "experiments", "serve",
-    "suspects", "robustness", "cli",
+    "embed", "features", "train", "evaluate", "sweep", "probe", "figures", "compare", "tracking",
+    "experiments", "serve", "suspects", "robustness", "cli",
 )  # fmt: skip
 # What a stage may use without naming it: an edit there changes no output.
 CHANGES_NO_OUTPUT = {"base", "tracking", "serve", "figures"}

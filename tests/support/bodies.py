@@ -1,4 +1,5 @@
-"""Small random bodies of every family, written by transformers' own classes in the format that is published."""
+"""Small random bodies of every family, written by transformers' own classes in the format that is "
+"published."""
 
 import json
 from collections.abc import Callable
@@ -48,8 +49,9 @@ def _whisper() -> tuple[Any, Any]:
 def _clap(**extractor: Any) -> tuple[Any, Any]:
     audio = {
         "window_size": 4, "num_mel_bins": 32, "spec_size": 128, "patch_size": 4, "patch_stride": [4, 4],
-        "hidden_size": 32, "patch_embeds_hidden_size": 8, "depths": [1, 1, 1], "num_attention_heads": [1, 1, 1],
-        "projection_dim": 8, "enable_fusion": extractor.get("truncation", "fusion") == "fusion",
+        "hidden_size": 32, "patch_embeds_hidden_size": 8, "depths": [1, 1, 1],
+        "num_attention_heads": [1, 1, 1], "projection_dim": 8,
+        "enable_fusion": extractor.get("truncation", "fusion") == "fusion",
     }  # fmt: skip
     text = {**SMALL, "vocab_size": 40, "projection_dim": 8, "max_position_embeddings": 20}
     config = hf.ClapConfig(text_config=text, audio_config=audio, projection_dim=8)

@@ -11,20 +11,22 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Params
 from genrepro.models.shared import layers
 from genrepro.models.shared.inputs import Features
+from genrepro.models.shared.segments import borrowed
 
 WHOLE = 3600.0  # s; no track is longer, so a segment of this length is the whole track
-ALIKE = 0.9  # mean cosine above which a body says nearly the same of every track
 
 
-def choose(path: Path, *, genre: pd.Series, split: pd.DataFrame, config: Params) -> Features:
+def choose(
+    path: Path, *, genre: pd.Series, artist: pd.Series, split: pd.DataFrame, config: Params
+) -> Features:
     """The embeddings of every segment of the split's tracks, as the stage train reads them.
 
     Parameters
     ----------
     path : Path
         embeddings.parquet.
-    genre : Series
-        Genre by track_id.
+    genre, artist : Series
+        Genre and artist by track_id.
     split : DataFrame
         split.csv
     config : Params
@@ -55,7 +57,7 @@ def choose(path: Path, *, genre: pd.Series, split: pd.DataFrame, config: Params)
     used = set(split.loc[split["split"] != "excluded", "track_id"])
     kept = index["track_id"].isin(used).to_numpy()
     index, vectors = index[kept].reset_index(drop=True), vectors[kept]
-    _say(index, split)
+    moved = _say(index, split, borrowed(split, set(index["track_id"]), genre=genre, artist=artist))
     table = pd.DataFrame(
         {
             "track_id": index["track_id"],
@@ -73,6 +75,7 @@ def choose(path: Path, *, genre: pd.Series, split: pd.DataFrame, config: Params)
         "num_bands": vectors.shape[1],
         "mean": 0.0,
         "std": 1.0,
+        **({"borrowed": moved} if moved else {}),
         "body": {
             "embedding_size": vectors.shape[1],
             "num_layers": about["num_layers"],
@@ -106,37 +109,16 @@ def _inputs(about: Mapping[str, Any], config: Params) -> dict[str, Any]:
     }
 
 
-def _say(index: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Count the tracks of each side without embeddings, and end if a side has none with them."""
+def _say(index: pd.DataFrame, split: pd.DataFrame, moved: set[str]) -> list[str]:
+    """Count the tracks of each side without embeddings. Return the training tracks that serve as "
+    "validation."""
     there = set(index["track_id"])
     for side in ("train", "validation", "test"):
         wanted = set(split.loc[split["split"] == side, "track_id"])
         if missing := len(wanted - there):
             print(f"{missing} of {len(wanted)} {side} tracks have no embeddings and are left out")
-        if not wanted & there:
+        if not wanted & there and not (side == "validation" and moved):
             raise GenreproError(f"features: none of the {len(wanted)} {side} tracks has embeddings.")
-
-
-def spread(vectors: np.ndarray) -> dict[str, float]:
-    """Whether a body tells tracks apart.
-
-    Parameters
-    ----------
-    vectors : np.ndarray [shape=(num_tracks, size)]
-
-    Returns
-    -------
-    dict
-        ``mean_cosine``: between two different tracks, on average. Above `ALIKE` the body has collapsed.
-        ``effective_rank``: the exponential of the entropy of the singular values' shares (Roy and Vetterli,
-        EUSIPCO 2007), of the centred embeddings. At most the smaller of tracks and size.
-    """
-    wide = vectors.astype(np.float64)
-    units = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
-    number = len(units)
-    total = float(np.square(units.sum(0)).sum() - np.square(units).sum())
-    singular = np.linalg.svd(wide - wide.mean(0), compute_uv=False)
-    share = singular / max(singular.sum(), 1e-12)
-    share = share[share > 0]
-    rank = float(np.exp(-(share * np.log(share)).sum())) if len(share) else 1.0
-    return {"mean_cosine": total / max(1, number * (number - 1)), "effective_rank": rank}
+    if moved:
+        print(f"{len(moved)} training tracks, of artists of their own, serve as validation instead")
+    return sorted(moved)

@@ -48,6 +48,15 @@ def frozen(config: Mapping[str, Any]) -> bool:
     return config.get("trainable_blocks") == 0
 
 
+def has_seen(config: Mapping[str, Any], dataset: str) -> bool:
+    """Whether the model's section says that its body was trained on the labels of this data set.
+
+    Data sets of one name are one collection: ``gtzan`` and ``gtzan_images``, ``fma_small`` and ``fma_large``.
+    """
+    collection = dataset.partition("_")[0]
+    return any(name.partition("_")[0] == collection for name in config.get("trained_on", ()))
+
+
 def with_frozen_body(
     name: str, config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any]
 ) -> "BodyAndHead":

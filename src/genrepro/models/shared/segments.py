@@ -1,6 +1,7 @@
 """Find the segments of a split in the features folder: whole tracks, pieces, or fixed segments."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,10 @@ def fixed_spans(packed: Features, split: pd.DataFrame, *, side: str, role: str) 
     if packed.embedded:
         index = packed.index[packed.index["role"] == role].drop(columns="role")
         on = ["track_id", "segment"] if "segment" in split else ["track_id"]
-        chosen = split.loc[split["split"] == side, on].merge(index, on=on)
+        side_of = split["split"].mask(
+            split["track_id"].isin(packed.description.get("borrowed", ())), "validation"
+        )
+        chosen = split.loc[side_of == side, on].merge(index, on=on)
         track_ids, track = np.unique(chosen["track_id"].to_numpy(str), return_inverse=True)
         return Spans(
             first_frame=chosen["first_frame"].to_numpy(np.int64),
@@ -100,6 +104,40 @@ def fixed_spans(packed: Features, split: pd.DataFrame, *, side: str, role: str) 
         )
     whole = spans(packed.index, split, side=side, genres=packed.genres)
     return cut(whole, packed.description, role=role)
+
+
+def borrowed(split: pd.DataFrame, there: Collection[str], *, genre: pd.Series, artist: pd.Series) -> set[str]:
+    """Training tracks that serve as validation where no validation track is there: a fifth, by whole artists.
+
+    Embeddings that others share are often of the training and test tracks of a benchmark alone.
+
+    Parameters
+    ----------
+    split : DataFrame
+        split.csv
+    there : collection of str
+        The tracks that have embeddings.
+    genre, artist : Series
+        By track_id. A track without artist is a group of its own.
+
+    Returns
+    -------
+    set of str
+        Their ids. Empty if a validation track is there.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    kept = split[split["track_id"].isin(there)]
+    training = np.sort(kept.loc[kept["split"] == "train", "track_id"].to_numpy(str))
+    if (kept["split"] == "validation").any() or len(training) < 10:
+        return set()
+    names = artist.loc[training].to_numpy()
+    group = [
+        track if pd.isna(name) else f"artist {name}" for track, name in zip(training, names, strict=True)
+    ]
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    _, held = next(folds.split(training, genre.loc[training].to_numpy(), group))
+    return set(training[held].tolist())
 
 
 def cut(whole: Spans, description: dict[str, Any], *, role: str) -> Spans:
