@@ -136,9 +136,7 @@ def test_mert_is_loaded_as_the_hubert_that_it_is(tmp_path: Path) -> None:
     bodies.as_mert(tmp_path)
     body = loaded(tmp_path, 1.0)
     clip = noise(1.0, body.rate)
-    for mine, expected in zip(
-        in_batches(body, [clip]), own_forward(network, extractor, clip), strict=True
-    ):
+    for mine, expected in zip(in_batches(body, [clip]), own_forward(network, extractor, clip), strict=True):
         np.testing.assert_allclose(mine[0], expected, atol=1e-4)
 
 
