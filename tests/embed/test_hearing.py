@@ -11,8 +11,8 @@ from support import bodies
 
 from genrepro.base.errors import GenreproError
 from genrepro.embed import hearing
+from genrepro.embed.chunks import in_batches
 from genrepro.embed.hearing import Hearing
-from genrepro.embed.keep import in_batches
 from genrepro.models.shared import published
 
 CPU = torch.device("cpu")

@@ -107,8 +107,9 @@ class Pretrained(Section):
     """Length in s of what the body gets at once."""
     storage: Literal["float32", "float16"]
     """Numbers in the kept embeddings."""
-    layer: int | Literal["last", "mean", "weighted"]
-    """The layer that the head reads, counted from 0, the input of the first block."""
+    layer: int | Literal["last", "mean", "all", "weighted"]
+    """The layer that the head reads, counted from 0, the input of the first block. ``mean``: that of all;
+    ``all``: one after the other; ``weighted``: a learnt mean."""
     pooling: Literal["mean", "mean_std", "cls", "cls_mean"]
     """What is kept of a layer's positions: their mean, also their deviation, and the class token."""
     per: Literal["segment", "track"]

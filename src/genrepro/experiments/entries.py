@@ -25,6 +25,12 @@ from genrepro.sweep.grid import Grid
 PATH = Path("experiments.yaml")
 # A name becomes part of a git reference and of a file name.
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+PROBES = {
+    "logistic": "logistic regression",
+    "neighbours": "nearest neighbours",
+    "few_shot": "logistic regression on 8 tracks a genre, 10 draws",
+}
+"""Classifiers of the stage probe, in words."""
 _WEIGHTS = {"imagenet": "ImageNet's weights", "audioset": "AudioSet's weights"}
 
 
@@ -77,6 +83,8 @@ class Entry:
     """One key and the list of its values."""
     sweep: dict[str, Any] | None = None
     """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml. Each run is then a whole sweep."""
+    probe: tuple[str, ...] = ()
+    """Keys of metrics/probe.json: an experiment for each, all read from one run of bodies/dvc.yaml."""
     published: Published | None = None
 
 
@@ -114,6 +122,10 @@ class Experiment:
     """Parameters with the overrides, and the seed of params.yaml."""
     sweep: Grid | None = None
     """The grid, if a run is a sweep. Its cells have the run's seed."""
+    probe: str | None = None
+    """The classifier of the probe, if a run is one."""
+    entry: str = ""
+    """The entry whose run this is, if several experiments are read from one run."""
 
     @property
     def folds(self) -> tuple[int | None, ...]:
@@ -122,14 +134,16 @@ class Experiment:
 
     def run_name(self, seed: int, fold: int | None = None) -> str:
         """The name in DVC of the run with this seed, or of one fold of it."""
-        return f"{self.name}-s{seed}" + ("" if fold is None else f"-f{fold}")
+        return f"{self.entry or self.name}-s{seed}" + ("" if fold is None else f"-f{fold}")
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Data sets and weights that the project does not have by itself."""
         found = [] if self.params.dataset == "synthetic" else [self.params.dataset]
-        weights = self.params.architecture().get("weights", "none")
-        found += [] if weights == "none" else [_WEIGHTS.get(weights, weights)]
+        section = self.params.architecture()
+        for key in ("weights", "embeddings"):
+            named = section.get(key, "none")
+            found += [] if named == "none" else [_WEIGHTS.get(named, named)]
         return tuple(found)
 
 
@@ -196,14 +210,15 @@ def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     return changed
 
 
-def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
+def recipe(config: Params, sweep: Grid | None = None, *, probe: bool = False) -> dict[str, Any]:
     """The parameters that decide the result, except seed and fold, as dotted keys.
 
     They do not include the sections of other models, the data's place, and the number of pictures. In a
-    sweep, the grid's values take the place of its parameters.
+    sweep, the grid's values take the place of its parameters. A probe trains no head.
     """
     used = ["mel", "segments", "audit", "split", "train", "evaluate", config.model]
     used += ["head"] if "head" in config.architecture() else []
+    used = [name for name in used if not probe or name not in ("train", "head", "segments")]
     used += [config.dataset] if config.dataset in ("synthetic", "folder", "hub") else []
     flat: dict[str, Any] = {"dataset": config.dataset, "model": config.model}
     for section in used:
@@ -232,6 +247,22 @@ def _expand(
             raise GenreproError(f"the recipe {given} must be a mapping of keys to values.")
         common |= recipes[given]
     common |= entry.overrides
+    if unknown := set(entry.probe) - set(PROBES):
+        raise GenreproError(f"probe names {min(unknown)}; known are {', '.join(PROBES)}.")
+    if entry.probe and entry.vary:
+        raise GenreproError("an entry has one of the keys `probe` and `vary`, and not both.")
+    if entry.probe:
+        made = _experiment(name, entry, common, values)
+        return [
+            dataclasses.replace(
+                made,
+                name=f"{name}-{kind}".replace("_", "-"),
+                title=f"{entry.title}; {PROBES[kind]}",
+                probe=kind,
+                entry=name,
+            )
+            for kind in entry.probe
+        ]
     if not entry.vary:
         return [_experiment(name, entry, common, values)]
     ((key, options), *others) = entry.vary.items()

@@ -119,7 +119,7 @@ class PictureModel(BodyAndHead):
         vectors = [layer[:, wanted].flatten(1) for layer in found]
         if self.layer == "mean":
             return torch.stack(vectors).mean(0)
-        if self.layer == "weighted":
+        if self.layer in ("all", "weighted"):
             return torch.cat(vectors, dim=1)
         return vectors[-1 if self.layer == "last" else self.layer]
 
@@ -201,9 +201,12 @@ def _size(network: Any, config: Mapping[str, Any]) -> tuple[int, int]:
         raise GenreproError(
             f"pretrained.pooling = {config['pooling']}, but the body has no {missing.pop()} token."
         )
-    chosen = sizes[config["layer"]] if isinstance(config["layer"], int) else sizes[-1]
-    size = chosen * len(layers.POOLING[config["pooling"]])
-    return (size * len(sizes) if config["layer"] == "weighted" else size), len(sizes)
+    layer = config["layer"]
+    if layer in ("all", "weighted"):
+        size = sum(sizes)
+    else:
+        size = sizes[layer] if isinstance(layer, int) else sizes[-1]
+    return size * len(layers.POOLING[config["pooling"]]), len(sizes)
 
 
 def _blocks(network: nn.Module) -> list[nn.Module]:

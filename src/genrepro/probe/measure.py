@@ -81,7 +81,7 @@ def run(
         )
     rows: list[dict[str, Any]] = []
     data: _Data | None = None
-    for layer in range(about["num_layers"]):
+    for layer in _candidates(about):
         index, vectors = layers.by_track(*layers.read(path, layer=layer, pooling=pooling))
         data = data or _sides(index, split, genre, group)
         sides = _vectors(index, vectors, data)
@@ -97,14 +97,13 @@ def run(
             }
         rows.append(row | spread(np.concatenate(list(sides.values()))))
     assert data is not None
-    table = pd.DataFrame(rows)
     summary: dict[str, Any] = {"pooling": pooling}
     for name in _TRIED:
-        summary[name] = _tested(name, table, path, pooling, data, confidence)
+        summary[name] = _tested(name, rows, path, pooling, data, confidence)
     chosen = summary["logistic"]["layer"]
     summary["few_shot"] = _few(chosen, path, pooling, data, seed=seed, confidence=confidence)
-    of_chosen = table.set_index("layer").loc[chosen]
-    summary |= {key: float(of_chosen[key]) for key in ("mean_cosine", "effective_rank")}
+    (of_chosen,) = (row for row in rows if row["layer"] == chosen)
+    summary |= {key: of_chosen[key] for key in ("mean_cosine", "effective_rank")}
     if summary["mean_cosine"] > ALIKE:
         print(
             f"WARNING: two different tracks have a cosine of {summary['mean_cosine']:.2f} on average: the "
@@ -116,7 +115,16 @@ def run(
         "num_tracks": len(data.track_ids["test"]),
         "num_groups": len(set(data.group)),
     }
-    return summary, table
+    return summary, pd.DataFrame(rows)
+
+
+def _candidates(about: dict[str, Any]) -> list[int | str]:
+    """Each layer, and of several also their mean and all of them side by side."""
+    found: list[int | str] = list(range(about["num_layers"]))
+    if len(found) > 1:
+        found += ["mean"] if about["num_sizes"] == 1 else []
+        found.append("all")
+    return found
 
 
 def _sides(index: pd.DataFrame, split: pd.DataFrame, genre: pd.Series, group: pd.Series) -> _Data:
@@ -169,24 +177,19 @@ def _validated(
 
 
 def _tested(
-    name: str, table: pd.DataFrame, path: Path, pooling: str, data: _Data, confidence: float
+    name: str, rows: Sequence[dict[str, Any]], path: Path, pooling: str, data: _Data, confidence: float
 ) -> dict[str, Any]:
-    """The layer and setting with the best validation, and their one test."""
+    """The layer and setting with the best validation, and their one test. Of equal ones the first."""
     call, setting, _ = _TRIED[name]
-    order = table.sort_values(
-        [f"{name}_validation_accuracy", f"{name}_validation_loss"], ascending=[False, True], kind="stable"
-    )
-    best = order.iloc[0]
-    train, label, test = _final(int(best["layer"]), path, pooling, data)
-    (found,) = call(
-        train, label, [test], **{setting: table[f"{name}_{setting}"].dtype.type(best[f"{name}_{setting}"])}
-    )
+    best = max(rows, key=lambda row: (row[f"{name}_validation_accuracy"], -row[f"{name}_validation_loss"]))
+    train, label, test = _final(best["layer"], path, pooling, data)
+    (found,) = call(train, label, [test], **{setting: best[f"{name}_{setting}"]})
     correct = found.argmax(1) == data.label["test"]
     low, high = clustered(correct, data.group, confidence=confidence)
     return {
-        "layer": int(best["layer"]),
-        setting: float(best[f"{name}_{setting}"]),
-        "validation_accuracy": float(best[f"{name}_validation_accuracy"]),
+        "layer": best["layer"],
+        setting: best[f"{name}_{setting}"],
+        "validation_accuracy": best[f"{name}_validation_accuracy"],
         "accuracy": rounded(correct.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
@@ -194,7 +197,7 @@ def _tested(
 
 
 def _few(
-    layer: int, path: Path, pooling: str, data: _Data, *, seed: int, confidence: float
+    layer: int | str, path: Path, pooling: str, data: _Data, *, seed: int, confidence: float
 ) -> dict[str, Any]:
     """Logistic regression on eight tracks a genre, on the layer that validation chose for all of them."""
     train, label, test = _final(layer, path, pooling, data)
@@ -216,7 +219,9 @@ def _few(
     }
 
 
-def _final(layer: int, path: Path, pooling: str, data: _Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _final(
+    layer: int | str, path: Path, pooling: str, data: _Data
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Embeddings and labels to learn from, and embeddings to test."""
     sides = _vectors(*layers.by_track(*layers.read(path, layer=layer, pooling=pooling)), data)
     return (

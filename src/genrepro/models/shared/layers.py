@@ -72,12 +72,14 @@ def write(
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """What a file's metadata say, and ``num_layers``."""
+    """What a file's metadata say, ``num_layers``, and ``num_sizes``: how many sizes these have."""
     schema = pq.read_schema(require(path))
     metadata = schema.metadata or {}
     if _KEY not in metadata:
         raise GenreproError(f"{path} was not written by the stage embed: delete it and run `dvc repro`.")
-    return {**json.loads(metadata[_KEY]), "num_layers": len(_layers(schema.names))}
+    names = _layers(schema.names)
+    sizes = {schema.field(name).type.list_size for name in names}
+    return {**json.loads(metadata[_KEY]), "num_layers": len(names), "num_sizes": len(sizes)}
 
 
 def read(path: Path, *, layer: int | str, pooling: str) -> tuple[pd.DataFrame, np.ndarray]:
@@ -87,7 +89,8 @@ def read(path: Path, *, layer: int | str, pooling: str) -> tuple[pd.DataFrame, n
     ----------
     path : Path
     layer : int or str
-        A number, ``last``, ``mean`` of all, or ``weighted``: all, one after the other.
+        A number, ``last``, ``mean`` of all, ``all`` side by side, or ``weighted``: the same, but it
+        needs layers of one size.
     pooling : str
         A key of `POOLING`.
 
@@ -114,10 +117,12 @@ def read(path: Path, *, layer: int | str, pooling: str) -> tuple[pd.DataFrame, n
             f"pretrained.pooling = {pooling}, but these embeddings have no {missing[0]}: choose "
             f"{' or '.join(key for key, wanted in POOLING.items() if set(wanted) <= set(parts))}."
         )
-    chosen = {"last": names[-1:], "mean": names, "weighted": names}.get(str(layer)) or [f"layer_{layer}"]
+    chosen = {"last": names[-1:], "mean": names, "all": names, "weighted": names}.get(str(layer)) or [
+        f"layer_{layer}"
+    ]
     table = pq.read_table(path, columns=["track_id", "segment", *chosen])
     found = [_pooled(table[name], parts, POOLING[pooling]) for name in chosen]
-    if len({vectors.shape[1] for vectors in found}) > 1:
+    if layer != "all" and len({vectors.shape[1] for vectors in found}) > 1:
         raise GenreproError(
             f"pretrained.layer = {layer}, but the body's layers have different sizes: choose last or a "
             "number."

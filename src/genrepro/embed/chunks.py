@@ -210,7 +210,7 @@ def _merge(paths: Sequence[Path], description: dict[str, Any], *, storage: str, 
         raise GenreproError(
             f"{published.KEY}: the body gives numbers that are not finite; its file is damaged."
         )
-    if storage == "float16" and largest > np.finfo(np.float16).max:
+    if storage == "float16" and largest > float(np.finfo(np.float16).max):
         raise GenreproError(
             f"pretrained.storage = float16, but an embedding is {largest:.0f}, too large for it: choose "
             "float32."
