@@ -258,6 +258,7 @@ def _expand(
                 made,
                 name=f"{name}-{kind}".replace("_", "-"),
                 title=f"{entry.title}; {PROBES[kind]}",
+                published=entry.published if kind == "logistic" else None,  # of a linear probe
                 probe=kind,
                 entry=name,
             )
