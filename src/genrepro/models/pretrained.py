@@ -24,6 +24,7 @@ from genrepro.models.shared.body import BodyAndHead, Mix, Standardise, mlp, repo
 from genrepro.models.shared.drawing import Drawing
 from genrepro.models.shared.published import Published
 
+RANK = 8  # of LoRA's updates
 _INTERPOLATIONS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
@@ -101,6 +102,8 @@ class PictureModel(BodyAndHead):
             embedding_size=size,
             trainable_blocks=config["trainable_blocks"],
         )
+        if config["trainable_blocks"] == "lora":
+            _add_low_rank_updates(network)
         self.picture = drawing(body.settings, inputs)
         self.layer, self.pooling = config["layer"], config["pooling"]
 
@@ -122,6 +125,13 @@ class PictureModel(BodyAndHead):
         if self.layer in ("all", "weighted"):
             return torch.cat(vectors, dim=1)
         return vectors[-1 if self.layer == "last" else self.layer]
+
+
+def _add_low_rank_updates(network: Any) -> None:
+    """Add a trainable product of two thin matrices to every dense layer (LoRA, Hu et al. 2022)."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    inject_adapter_in_model(LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear"), network)
 
 
 def drawing(settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> Drawing:

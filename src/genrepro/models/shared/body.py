@@ -31,9 +31,9 @@ class BodyAndHead(nn.Module, ABC):
     norm : nn.Module
         The norm after the last block, which is trained with it.
     embedding_size : int
-    trainable_blocks : int or "all"
+    trainable_blocks : int, "all" or "lora"
         How many of the last blocks are trained. 0 freezes the body. "all" also trains the part before the
-        blocks (patches, positions, class token).
+        blocks (patches, positions, class token). "lora" freezes it too, and the model adds what is trained.
     """
 
     def __init__(
@@ -118,8 +118,7 @@ class BodyAndHead(nn.Module, ABC):
         return [[p for p in group if p.requires_grad] for group in [stem, *inner, last]]
 
     def _thawed(self) -> tuple[nn.Module, ...]:
-        assert not isinstance(self.trainable_blocks, str)
-        if self.trainable_blocks == 0:
+        if isinstance(self.trainable_blocks, str) or self.trainable_blocks == 0:
             return ()
         return (*self._blocks[-self.trainable_blocks :], *self._norm)
 
