@@ -1,6 +1,9 @@
 """Claims about keeping embeddings: nothing is lost, a kill costs one chunk, cached equals in the loop."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import soundfile
 import torch
 from support import bodies
-from support.builders import make_catalog, make_music, make_params, make_split, write_mels
+from support.builders import ROOT, make_catalog, make_music, make_params, make_split, write_mels
 
 from genrepro import models
 from genrepro.base import devices, files, tables
@@ -275,3 +278,35 @@ def test_only_bodies_of_pictures_are_built_whole(tmp_path: Path) -> None:
         models.build("pretrained", section, num_genres=3, inputs={})
     with pytest.raises(GenreproError, match=r"embeddings without the body that made them"):
         models.build("pretrained", {**section, "weights": "none"}, num_genres=3, inputs={})
+
+
+# A script and no test module: torchrun starts it in every process.
+SCRIPT = """
+import sys
+from genrepro.exact.numerics import pin, use_torch
+pin()
+from pathlib import Path
+from support.builders import make_params
+from genrepro.base import devices
+from genrepro.embed import chunks
+data, body = map(Path, sys.argv[1:])
+use_torch(0)
+params = make_params(model="pretrained", pretrained={"weights": str(body), "segment": 0.5})
+chunks.keep(params, data=data, target=data / "embeddings.parquet", compute=devices.compute("32-true"))
+"""
+
+
+def test_two_processes_share_the_chunks_and_give_the_bytes_of_one(tmp_path: Path) -> None:
+    data = audio_set(tmp_path / "data")
+    bodies.write(tmp_path / "body", "wav2vec2")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    path = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))
+    environment = {**os.environ, "PYTHONPATH": path, "GENREPRO_ACCELERATOR": "cpu"}
+    found = []
+    for launcher in ([], ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]):
+        command = [sys.executable, *launcher, tmp_path / "script.py", data, tmp_path / "body"]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        found.append((data / "embeddings.parquet").read_bytes())
+        (data / "embeddings.parquet").unlink()
+    assert found[0] == found[1]
