@@ -12,7 +12,7 @@ from genrepro import tracking
 
 def main() -> None:
     tracking.prepare()  # MLflow is imported while all this is
-    from genrepro import evaluate
+    from genrepro import evaluate, models
     from genrepro.base import files, params, tables
     from genrepro.exact import identity, numerics
     from genrepro.models.shared import checkpoint, inputs
@@ -30,6 +30,7 @@ def main() -> None:
         tracks.to_pandas().merge(clusters.to_pandas(), on="track_id", validate="one_to_one")
     )
     scores = evaluate.run(model, description, packed, split, group=group, params=config.evaluate)
+    leaky = int(leaky or models.has_seen(description[config.model], config.dataset))
     test = {**scores.test, "leaky": leaky}
     files.write_csv(
         Path("metrics", "per_genre.csv"), scores.per_genre.columns.tolist(), scores.per_genre.to_numpy()

@@ -3,7 +3,8 @@
     python -m stages.features        params: dataset, segments, model, <model>, train.precision
         -> data/<dataset>/features/
 
-Log-mel or MFCC frames. With a frozen body, its embeddings of every segment.
+Log-mel or MFCC frames. With a frozen body, its embeddings of every segment; `pretrained` has kept them
+already.
 """
 
 from pathlib import Path
@@ -20,11 +21,20 @@ from genrepro.models.shared import inputs
 def main() -> None:
     config = params.load()
     data = Path("data", config.dataset)
-    catalog = tables.read(data / "catalog.parquet", tables.CATALOG, columns=["track_id", "genre"]).to_pandas()
+    catalog = tables.read(data / "catalog.parquet", tables.CATALOG, columns=["track_id", "genre", "artist"])
+    tracks = catalog.to_pandas().set_index("track_id")
     split = tables.read_split(data / "split.csv")
+    genre = tracks["genre"]
+    if config.model == "pretrained" and models.frozen(config.architecture()):
+        chosen = features.choose(
+            data / "embeddings.parquet", genre=genre, artist=tracks["artist"], split=split, config=config
+        )
+        inputs.save(chosen, data / "features", inputs.EMBEDDED)
+        print(f"{len(chosen.frames)} embeddings of {chosen.frames.shape[1]} numbers")
+        return
     packed = features.pack(
         files.require(data / "mel.parquet"),
-        genre=catalog.set_index("track_id")["genre"],
+        genre=genre,
         split=split,
         params=config.segments,
     )

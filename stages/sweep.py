@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import stages
-from genrepro import tracking
+from genrepro import models, tracking
 from genrepro.base import files, params, tables
 from genrepro.models.shared import checkpoint, inputs
 from genrepro.serve import registry
@@ -32,6 +32,8 @@ def main() -> None:
         features=packed.description,
         split_sha256=files.sha256(data / "split.csv"),
     )
+    leaky = files.read_json(Path("metrics", "split.json"))["leaky"]
+    leaky = int(leaky or models.has_seen(config.architecture(), config.dataset))
     with tracking.start("sweep", config, description) as run:
         unfinished = data / "sweep.partial"
         curves = heads.run(packed, split, config, description, cells, folder=unfinished)
@@ -39,7 +41,7 @@ def main() -> None:
         summary = optimism.summary(
             table,
             num_tracks=split.loc[split["split"] == "test", "track_id"].nunique(),
-            leaky=files.read_json(Path("metrics", "split.json"))["leaky"],
+            leaky=leaky,
             confidence=config.evaluate.confidence,
         )
         # Train the winner again, because the sweep keeps no weights. The result is the same.

@@ -12,13 +12,14 @@ PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES = ["download", "catalog", "render", "audit", "split", "features", "train", "evaluate"]
 SOURCE = YAML(typ="safe").load(ROOT / "source" / "dvc.yaml")
 SWEEPS = YAML(typ="safe").load(ROOT / "sweeps" / "dvc.yaml")
-ALL = PIPELINE["stages"] | SWEEPS["stages"]
+BODIES = YAML(typ="safe").load(ROOT / "bodies" / "dvc.yaml")
+ALL = PIPELINE["stages"] | SWEEPS["stages"] | BODIES["stages"]
 PACKAGE = ROOT / "src" / "genrepro"
 # From the ground up: a package imports those before it and none after it.
 FLOORS = (
     "exact", "base", "download", "datasets", "spectrogram", "catalog", "render", "audit", "split", "models",
-    "features", "train", "evaluate", "sweep", "figures", "compare", "tracking", "experiments", "serve",
-    "suspects", "robustness", "listen", "cli",
+    "embed", "features", "train", "evaluate", "sweep", "probe", "figures", "compare", "tracking",
+    "experiments", "serve", "suspects", "robustness", "listen", "cli",
 )  # fmt: skip
 # What a stage may use without naming it: an edit there changes no output.
 CHANGES_NO_OUTPUT = {"base", "tracking", "serve", "figures"}
@@ -151,6 +152,19 @@ def test_a_sweep_runs_at_the_root_and_its_figures_train_nothing() -> None:
     assert all(any(path.removeprefix("../") in out for out in outs) for path in drawn)
 
 
+def test_a_body_runs_anew_for_nothing_that_is_chosen_later() -> None:
+    embed = BODIES["stages"]["embed"]
+    (out,) = embed["outs"]
+    assert out in PIPELINE["stages"]["features"]["deps"] and out in BODIES["stages"]["probe"]["deps"]
+    assert not {"seed", "split", "train", "head", "segments", "pretrained"} & set(embed["params"])
+    assert not {f"pretrained.{key}" for key in ("layer", "pooling", "per", "trained_on")} & set(
+        embed["params"]
+    )
+    assert "data/${dataset}/split.csv" not in embed["deps"]
+    # What follows needs neither audio nor spectrograms.
+    assert not {dep for dep in BODIES["stages"]["probe"]["deps"] if dep.endswith(("/raw", "mel.parquet"))}
+
+
 def test_a_stage_is_thin(subtests: pytest.Subtests) -> None:
     for stage in ALL:
         with subtests.test(stage=stage):
@@ -159,7 +173,7 @@ def test_a_stage_is_thin(subtests: pytest.Subtests) -> None:
 
 def test_the_gpu_path_imports_neither_audio_libraries_nor_dvc() -> None:
     code = (
-        "import sys, stages.features, stages.train, stages.evaluate, stages.sweep;"
+        "import sys, stages.features, stages.train, stages.evaluate, stages.sweep, stages.probe;"
         "import genrepro.train.fit, genrepro.evaluate.scores, genrepro.sweep.stack;"
         "sys.exit(' '.join({'librosa', 'soundfile', 'av', 'dvc', 'soxr'} & set(sys.modules)) or 0)"
     )

@@ -193,6 +193,8 @@ def test_a_small_number_as_dvc_writes_it_is_a_number(tmp_path: Path) -> None:
 def test_a_whole_number_passes_for_a_float(tmp_path: Path) -> None:
     lr = params.load(write(tmp_path / "p.yaml", {"train.lr": 1})).train.lr
     assert (lr, type(lr)) == (1.0, float)
+    segment = params.load(write(tmp_path / "p.yaml", {"pretrained.segment": 5})).pretrained.segment
+    assert (segment, type(segment)) == (5.0, float)  # or auto
 
 
 def test_all_is_a_number_of_pictures(tmp_path: Path) -> None:

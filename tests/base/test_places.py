@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from genrepro.base import places
-from genrepro.download import cache
 from genrepro.download.source import resolve
 from genrepro.models.shared import weights
 
@@ -53,4 +52,4 @@ def test_a_relative_cache_of_downloads_outlives_the_clone(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GENREPRO_CACHE", "downloads")
-    assert cache.cache_folder() == repository / "downloads"
+    assert places.cache_folder() == repository / "downloads"

@@ -25,8 +25,9 @@ from support.server import WAIT, Fault, Server
 from urllib3.exceptions import NameResolutionError
 
 from genrepro.base.errors import GenreproError
+from genrepro.base.places import cache_folder
 from genrepro.download import disk, http
-from genrepro.download.cache import Remote, cache_folder, fetch
+from genrepro.download.cache import Remote, fetch
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 PATH = "/data/music.zip"

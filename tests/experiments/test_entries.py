@@ -51,7 +51,7 @@ def test_every_row_of_both_reports_tables_is_there() -> None:
     published = {
         name: (found.published.accuracy, found.published.num_correct, found.published.num_tracks)
         for name, found in COMMITTED.items()
-        if found.published
+        if found.published and not found.group.startswith("bodies")
     }
     assert published == {
         "vit-sweep-1": (0.6263, 62, 99),

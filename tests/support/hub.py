@@ -1,4 +1,4 @@
-"""A small Hugging Face hub on the loopback interface: one data set, the calls that its libraries make.
+"""A small Hugging Face hub on the loopback interface: data sets and models, the calls of its libraries.
 
     with Hub({"owner/name": {"README.md": b"...", "data/train.parquet": b"..."}}) as hub:
         os.environ["HF_ENDPOINT"] = hub.url    # before huggingface_hub is imported
@@ -56,19 +56,24 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
         if found := re.fullmatch(
-            r"/api/datasets/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/([^/]+)/?(.*))?", path
+            r"/api/(?:datasets|models)/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/([^/]+)/?(.*))?", path
         ):
             name, what, revision, folder = found.groups()
             if name in self.hub.repositories and revision in (None, "main", COMMIT):
                 return self._json(self._api(name, what, folder or "", body))
-        elif found := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        elif found := re.fullmatch(r"(?:/datasets)?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             name, revision, file = found.groups()
             content = self.hub.repositories.get(name, {}).get(file)
             if content is not None and revision in ("main", COMMIT):
                 return self._file(content)
-        return self._send(
-            404, b"{}", {"X-Error-Code": "EntryNotFound" if "/resolve/" in path else "RepoNotFound"}
-        )
+        return self._send(404, b"{}", {"X-Error-Code": self._missing(path)})
+
+    def _missing(self, path: str) -> str:
+        """What the hub calls what is not there."""
+        if "/resolve/" in path:
+            return "EntryNotFound"
+        known = any(f"/{name}/revision/" in path for name in self.hub.repositories)
+        return "RevisionNotFound" if known else "RepoNotFound"
 
     def _api(self, name: str, what: str | None, folder: str, body: bytes) -> Any:
         files = self.hub.repositories[name]

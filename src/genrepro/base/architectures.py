@@ -94,9 +94,44 @@ class Lstm(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pretrained(Section):
+    weights: str
+    """A model on Hugging Face's hub (``owner/name``), a folder in its format, or ``none``."""
+    revision: str
+    """Commit, tag or branch of the model on the hub."""
+    embeddings: str
+    """A Parquet or npz file of embeddings that others made, instead of a body, or ``none``."""
+    trained_on: tuple[str, ...]
+    """Data sets whose labels the body has seen. A result on one of them is leaky."""
+    segment: float | Literal["auto"]
+    """Length in s of what the body gets at once."""
+    storage: Literal["float32", "float16"]
+    """Numbers in the kept embeddings."""
+    layer: int | Literal["last", "mean", "all", "weighted"]
+    """The layer that the head reads, counted from 0, the input of the first block. ``mean``: that of all;
+    ``all``: one after the other; ``weighted``: a learnt mean."""
+    pooling: Literal["mean", "mean_std", "cls", "cls_mean"]
+    """What is kept of a layer's positions: their mean, also their deviation, and the class token."""
+    per: Literal["segment", "track"]
+    """What the head reads: every segment, or the mean of a track's segments."""
+    trainable_blocks: int | Literal["all", "lora"]
+    """0: frozen. Of a body of pictures also the last k blocks, all, or low-rank updates of all."""
+
+    def __post_init__(self) -> None:
+        for key in ("weights", "revision", "embeddings"):
+            self._check(key, holds=bool(getattr(self, key)), must="not be empty")
+        if self.segment != "auto":
+            self._check("segment", holds=self.segment > 0, must="be above 0")
+        for key in ("layer", "trainable_blocks"):
+            if isinstance(value := getattr(self, key), int):
+                self._check(key, holds=value >= 0, must="be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Head(Section):
-    kind: Literal["report", "mlp"]
-    """``report``: the head of the model's own report. ``mlp``: a head described by the four keys below."""
+    kind: Literal["report", "mlp", "linear"]
+    """``report``: the head of the model's own report. ``mlp``: a head described by the four keys below.
+    ``linear``: one dense layer on standardised embeddings."""
     depth: int
     """Hidden layers of an mlp. 0 is a linear probe."""
     width: int

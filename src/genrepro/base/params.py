@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genrepro.base.architectures import Ast, Cnn, Head, Lstm, Vit
+from genrepro.base.architectures import Ast, Cnn, Head, Lstm, Pretrained, Vit
 from genrepro.base.errors import GenreproError
 from genrepro.base.sections import Section, build, read
 
@@ -26,7 +26,7 @@ DATASETS = (
     "web",
     "hub",
 )
-MODELS = ("vit", "ast", "cnn", "lstm")
+MODELS = ("vit", "ast", "cnn", "lstm", "pretrained")
 FOLDED = ("artist", "official", "stratified")  # strategies that split.folds can part into folds
 FINDINGS = (
     "missing",
@@ -324,6 +324,7 @@ class Params(Section):
     ast: Ast
     cnn: Cnn
     lstm: Lstm
+    pretrained: Pretrained
     head: Head
     synthetic: Synthetic
     folder: Folder
@@ -342,6 +343,12 @@ class Params(Section):
             raise GenreproError(
                 "params.yaml: source holds a user or a password, which dvc.lock and MLflow would keep: "
                 "write the address without it, and the password into ~/.netrc."
+            )
+        body = self.pretrained
+        if self.model == "pretrained" and (body.weights == "none") == (body.embeddings == "none"):
+            raise GenreproError(
+                "params.yaml: model = pretrained needs one of pretrained.weights (a model on Hugging Face's "
+                "hub, or a folder) and pretrained.embeddings (a file of them), and not both."
             )
 
     def section(self, name: str) -> dict[str, Any]:

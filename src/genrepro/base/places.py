@@ -28,3 +28,11 @@ def find(path: str | Path) -> Path:
 def written(path: str | Path) -> Path:
     """The place to write a relative ``path``: the user's repository, since a temporary clone is deleted."""
     return candidates(path)[-1]
+
+
+def cache_folder() -> Path:
+    """What a machine keeps for all its repositories: ``$GENREPRO_CACHE``, or the user's cache folder."""
+    import platformdirs
+
+    named = os.environ.get("GENREPRO_CACHE")
+    return written(named) if named else Path(platformdirs.user_cache_dir("genrepro"))

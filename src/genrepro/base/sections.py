@@ -97,6 +97,8 @@ def _value(hint: Any, value: Any, *, name: str, key: str) -> Any:
                     return _value(option, value, name=name, key=key)
             elif _fits(option, value):
                 return value
+            elif option is float and _fits(int, value):
+                return float(value)
     elif typing.get_origin(hint) is tuple:
         (item, _) = typing.get_args(hint)
         if isinstance(value, list):

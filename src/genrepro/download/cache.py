@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from genrepro.base import files, places
 from genrepro.base.errors import GenreproError
+from genrepro.base.places import cache_folder
 from genrepro.download import disk
 from genrepro.download.http import Refused, receive
 from genrepro.download.partials import Partial, read_record, remove
@@ -87,14 +88,6 @@ def fetch(remote: Remote, *, cache: Path | None = None) -> Path:
             f"{remote.name} by hand and pass -S source=<path>."
         )
     return found
-
-
-def cache_folder() -> Path:
-    """``$GENREPRO_CACHE``, or the user's cache folder of this platform."""
-    import platformdirs
-
-    named = os.environ.get("GENREPRO_CACHE")
-    return places.written(named) if named else Path(platformdirs.user_cache_dir("genrepro"))
 
 
 def declared(remotes: Mapping[str, Remote]) -> dict[str, Remote]:

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 from genrepro.base import files
 from genrepro.base.errors import GenreproError
+from genrepro.base.places import cache_folder
 from genrepro.download import disk, http
-from genrepro.download.cache import cache_folder
 from genrepro.download.partials import read_record
 
 _DEEPEST = 8  # steps from a link to a sound: a channel, its tabs, their playlists, and a few redirects

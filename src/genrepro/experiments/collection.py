@@ -89,7 +89,7 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
                 right |= hits.read(experiment.name, kept)
                 found |= {run.seed: run for run in kept}
             runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
-            recipe = entries.recipe(experiment.params, experiment.sweep)
+            recipe = entries.recipe(experiment.params, experiment.sweep, probe=experiment.probe is not None)
             write_json(target, {"params": recipe, "runs": runs})
             hits.write(experiment.name, {seed: of for seed, of in right.items() if of is not None})
     return taken, refused
@@ -134,9 +134,13 @@ def _run(commit: str, experiment: Experiment, seed: int, fold: int | None) -> Ru
     """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
     ran = check(commit, experiment, seed, fold)
     split = _json(commit, "metrics/split.json")
+    if experiment.probe is not None:
+        found = _probed(commit, experiment.probe)
+    else:
+        found = _swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)
     values = {
         "seed": seed,
-        **(_swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)),
+        **found,
         **{key: split.get(key) for key in _SPLIT},
     }
     return build(Run, values, name="is not recorded", prefix="")
@@ -219,6 +223,19 @@ def _swept(commit: str, *, by: str) -> dict[str, Any]:
         "winner": winner
         | {"selection_optimism": best.get("selection_optimism"), "num_cells": summary.get("num_cells")},
         **{key: summary.get(key) for key in _HASHES},
+    }
+
+
+def _probed(commit: str, kind: str) -> dict[str, Any]:
+    summary = _json(commit, "metrics/probe.json")
+    found = summary.get(kind, {})
+    return {
+        **{key: found.get(key) for key in ("accuracy", "accuracy_low", "accuracy_high")},
+        "segment_accuracy": None,
+        **{key: summary.get(key) for key in ("num_tracks", "num_groups", "leaky", "split_sha256")},
+        "features_sha256": summary.get("embeddings_sha256"),
+        "best_epoch": 0,
+        "layer": str(found.get("layer")),
     }
 
 

@@ -1,5 +1,6 @@
 """`genrepro experiment` and `genrepro sweep`."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -55,6 +56,8 @@ def run_experiments(
     if not planned:
         raise GenreproError("none of these experiments has such a seed.")
     launch.check_workspace()
+    if data is not None:  # where a stage looks for weights and embeddings
+        os.environ["GENREPRO_DATA"] = str(data.resolve())
     standing = {} if again else launch.standing(chosen, records.read(known))
     for name, command in planned:
         if name in standing:

@@ -26,6 +26,12 @@ from genrepro.sweep.grid import Grid
 PATH = Path("experiments.yaml")
 # A name becomes part of a git reference and of a file name.
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+PROBES = {
+    "logistic": "logistic regression",
+    "neighbours": "nearest neighbours",
+    "few_shot": "logistic regression on 8 tracks a genre, 10 draws",
+}
+"""Classifiers of the stage probe, in words."""
 _WEIGHTS = {"imagenet": "ImageNet's weights", "audioset": "AudioSet's weights"}
 
 
@@ -83,6 +89,8 @@ class Entry:
     """
     sweep: dict[str, Any] | None = None
     """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml. Each run is then a whole sweep."""
+    probe: tuple[str, ...] = ()
+    """Keys of metrics/probe.json: an experiment for each, all read from one run of bodies/dvc.yaml."""
     published: Published | None = None
 
 
@@ -128,6 +136,10 @@ class Experiment:
     """Parameters with the overrides, and the seed of params.yaml."""
     sweep: Grid | None = None
     """The grid, if a run is a sweep. Its cells have the run's seed."""
+    probe: str | None = None
+    """The classifier of the probe, if a run is one."""
+    entry: str = ""
+    """The entry whose run this is, if several experiments are read from one run."""
 
     @property
     def folds(self) -> tuple[int | None, ...]:
@@ -136,14 +148,16 @@ class Experiment:
 
     def run_name(self, seed: int, fold: int | None = None) -> str:
         """The name in DVC of the run with this seed, or of one fold of it."""
-        return f"{self.name}-s{seed}" + ("" if fold is None else f"-f{fold}")
+        return f"{self.entry or self.name}-s{seed}" + ("" if fold is None else f"-f{fold}")
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Data sets and weights that the project does not have by itself."""
         found = [] if self.params.dataset == "synthetic" else [self.params.dataset]
-        weights = self.params.architecture().get("weights", "none")
-        found += [] if weights == "none" else [_WEIGHTS.get(weights, weights)]
+        section = self.params.architecture()
+        for key in ("weights", "embeddings"):
+            named = section.get(key, "none")
+            found += [] if named == "none" else [_WEIGHTS.get(named, named)]
         return tuple(found)
 
 
@@ -219,14 +233,15 @@ def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     return changed
 
 
-def recipe(config: Params, sweep: Grid | None = None) -> dict[str, Any]:
+def recipe(config: Params, sweep: Grid | None = None, *, probe: bool = False) -> dict[str, Any]:
     """The parameters that decide the result, except seed and fold, as dotted keys.
 
     They do not include the sections of other models, the data's place, and the number of pictures. In a
-    sweep, the grid's values take the place of its parameters.
+    sweep, the grid's values take the place of its parameters. A probe trains no head.
     """
     used = ["mel", "segments", "audit", "split", "train", "evaluate", config.model]
     used += ["head"] if "head" in config.architecture() else []
+    used = [name for name in used if not probe or name not in ("train", "head", "segments")]
     used += [config.dataset] if config.dataset in ("synthetic", "folder", "hub") else []
     flat: dict[str, Any] = {"dataset": config.dataset, "model": config.model}
     for section in used:
@@ -247,8 +262,13 @@ def _expand(
     entry: Entry = build(Entry, content, name="the entry", prefix="")
     if not entry.seeds or len(set(entry.seeds)) < len(entry.seeds) or min(entry.seeds) < 0:
         raise GenreproError(f"seeds = {list(entry.seeds)} must be different whole numbers from 0 on.")
+    if unknown := set(entry.probe) - set(PROBES):
+        raise GenreproError(f"probe names {min(unknown)}; known are {', '.join(PROBES)}.")
+    if entry.probe and entry.vary:
+        raise GenreproError("an entry has one of the keys `probe` and `vary`, and not both.")
     if not entry.vary:
-        return [_experiment(name, entry, _overrides(entry, (), {}, recipes), values)]
+        made = _experiment(name, entry, _overrides(entry, (), {}, recipes), values)
+        return _probes(made, entry.probe) if entry.probe else [made]
     for key, options in entry.vary.items():
         if not isinstance(options, list) or not options:
             raise GenreproError(f"vary: {key} must list its values.")
@@ -275,6 +295,21 @@ def _expand(
         overrides = _overrides(entry, () if own is None else (own,), varied, recipes)
         found.append(_experiment(_filled(full, words).replace("_", "-"), changed, overrides, values))
     return found
+
+
+def _probes(run: Experiment, kinds: Sequence[str]) -> list[Experiment]:
+    """An experiment for each classifier of a probe. They are read from one run."""
+    return [
+        dataclasses.replace(
+            run,
+            name=f"{run.name}-{kind}".replace("_", "-"),
+            title=f"{run.title}; {PROBES[kind]}",
+            published=run.published if kind == "logistic" else None,  # of a linear probe
+            probe=kind,
+            entry=run.name,
+        )
+        for kind in kinds
+    ]
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:

@@ -59,6 +59,7 @@ def commands(
         If a data set is needed and not given, or if ``extra`` does not set parameters.
     """
     given = _extra(extra)
+    named: set[str] = set()
     for experiment in chosen:
         overrides = {key: _text(value) for key, value in experiment.overrides.items()}
         source = _source(experiment, given, data)
@@ -70,6 +71,11 @@ def commands(
             name = experiment.run_name(seed, fold)
             command = ["dvc", "exp", "run", "--queue" if queue else "--temp", "--name", name]
             command += ["--force"] if again else []
+            if name in named:  # several experiments are read from one run
+                continue
+            named.add(name)
+            if experiment.probe is not None:
+                command.append("bodies/dvc.yaml")
             if experiment.sweep is not None:
                 command.append("sweeps/dvc.yaml")
                 settings |= _of_sweep(experiment.sweep, seed)

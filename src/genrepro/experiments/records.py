@@ -76,6 +76,8 @@ class Run:
     """For a sweep only."""
     num_groups: int | None = None
     """Groups of test tracks. None for a sweep, and for runs from before groups were counted."""
+    layer: str | None = None
+    """The layer of a body that validation chose. For a probe only; its ``best_epoch`` is 0."""
     folds: tuple[Fold, ...] = ()
     """In their order. Empty for one hold-out."""
     num_parameters: int | None = None
@@ -116,7 +118,7 @@ def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
 
     Only parameters that both have are compared. A parameter that is newer than the runs had no other value.
     """
-    wanted = entries.recipe(experiment.params, experiment.sweep)
+    wanted = entries.recipe(experiment.params, experiment.sweep, probe=experiment.probe is not None)
     return [
         f"{key} = {_plain(ran_with[key])}, now {_plain(value)}"
         for key, value in wanted.items()

@@ -36,14 +36,25 @@ def build(
     return import_module(f"genrepro.models.{name}").build(config, num_genres=num_genres, inputs=inputs)
 
 
-def build_head(name: str, config: Mapping[str, Any], *, num_genres: int) -> "nn.Module":
-    """Build the head of model ``name`` with random weights."""
-    return import_module(f"genrepro.models.{name}").build_head(config, num_genres=num_genres)
+def build_head(
+    name: str, config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, Any] | None = None
+) -> "nn.Module":
+    """Build the head of model ``name`` with random weights. `pretrained` needs ``inputs``, as in `build`."""
+    return import_module(f"genrepro.models.{name}").build_head(config, num_genres=num_genres, inputs=inputs)
 
 
 def frozen(config: Mapping[str, Any]) -> bool:
     """Whether the model has a body and trains none of it."""
     return config.get("trainable_blocks") == 0
+
+
+def has_seen(config: Mapping[str, Any], dataset: str) -> bool:
+    """Whether the model's section says that its body was trained on the labels of this data set.
+
+    Data sets of one name are one collection: ``gtzan`` and ``gtzan_images``, ``fma_small`` and ``fma_large``.
+    """
+    collection = dataset.partition("_")[0]
+    return any(name.partition("_")[0] == collection for name in config.get("trained_on", ()))
 
 
 def with_frozen_body(

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from genrepro.base.errors import GenreproError
 from genrepro.models.shared import weights
-from genrepro.models.shared.body import BodyAndHead, mlp
+from genrepro.models.shared.body import BodyAndHead, head
 from genrepro.models.shared.segments import segment_frames
 
 AUDIOSET = "MIT/ast-finetuned-audioset-10-10-0.4593"  # on the Hugging Face hub
@@ -100,25 +100,22 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
             "set segments.representation to log_mel, or ast.weights to none."
         )
     network: Any = ASTForAudioClassification(ASTConfig(**settings))
-    if config["head"]["kind"] == "mlp":
+    if config["head"]["kind"] != "report":
         network.classifier = build_head(config, num_genres=num_genres)
     # Only pretrained weights need AudioSet's unit. The deviation of MFCC is a list, one for each coefficient.
     std = 0.0 if config["weights"] == "none" else inputs["std"]
     return Ast(network, config=config, std=std)
 
 
-def build_head(config: Mapping[str, Any], *, num_genres: int) -> torch.nn.Module:
-    """Build transformers' own head (a layer norm and one dense layer, initialised as there), or an mlp."""
-    from transformers import ASTConfig
-    from transformers.models.audio_spectrogram_transformer import modeling_audio_spectrogram_transformer
+def build_head(config: Mapping[str, Any], *, num_genres: int, inputs: Any = None) -> torch.nn.Module:
+    """Build transformers' own head (a layer norm and one dense layer, initialised as there), or another kind.
 
-    if config["head"]["kind"] == "mlp":
-        return mlp(config["head"], num_inputs=config["hidden_size"], num_genres=num_genres)
-    settings: Any = ASTConfig(hidden_size=config["hidden_size"], num_labels=num_genres)  # type: ignore[call-arg]
-    head: Any = modeling_audio_spectrogram_transformer.ASTMLPHead(settings)
-    torch.nn.init.normal_(head.dense.weight, std=settings.initializer_range)
-    torch.nn.init.zeros_(head.dense.bias)
-    return head
+    ``inputs`` is not needed.
+    """
+    size = config["hidden_size"]
+    return head(
+        config["head"], num_inputs=size, num_genres=num_genres, report=lambda: _head(size, num_genres)
+    )
 
 
 class Ast(BodyAndHead):
@@ -189,6 +186,17 @@ class Ast(BodyAndHead):
                 renamed = renamed.replace(old, new) if modern else renamed.replace(new, old)
             state_dict[renamed] = state_dict.pop(name)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _head(size: int, num_genres: int) -> torch.nn.Module:
+    from transformers import ASTConfig
+    from transformers.models.audio_spectrogram_transformer import modeling_audio_spectrogram_transformer
+
+    settings: Any = ASTConfig(hidden_size=size, num_labels=num_genres)  # type: ignore[call-arg]
+    made: Any = modeling_audio_spectrogram_transformer.ASTMLPHead(settings)
+    torch.nn.init.normal_(made.dense.weight, std=settings.initializer_range)
+    torch.nn.init.zeros_(made.dense.bias)
+    return made
 
 
 def _grid(config: Any, num_bands: int, num_frames: int) -> tuple[int, int]:

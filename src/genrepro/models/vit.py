@@ -4,9 +4,8 @@ Dosovitskiy et al., ICLR 2021. The smaller sizes are those of DeiT (Touvron et a
 `torchvision.models.VisionTransformer` without its head, so that its state dict is torchvision's own. A
 segment becomes a picture of 224 x 224 pixels. Its embedding is the class token after the last layer norm.
 
-**The picture.** Values are converted back to decibels. The range -top_db .. 0 dB becomes levels 0 .. 1, and
-levels become colours: grey, or matplotlib's magma in 256 steps. The lowest band is at the bottom. The picture
-is resized to 224 x 224 (bilinear, antialiased) and normalised with ImageNet's mean and deviation.
+**The picture** is drawn by `shared.drawing`, resized to 224 x 224 (bilinear, antialiased) and normalised with
+ImageNet's mean and deviation.
 
 **GTZAN's pictures.** The report cut the middle 218 x 348 pixels out of Kaggle's 288 x 432. The spectrogram is
 in rows 35-252 and columns 54-389, so this cut contains all of it (218 bands x 336 frames) and 12 columns of
@@ -25,10 +24,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from genrepro.models.shared import weights
-from genrepro.models.shared.body import BodyAndHead, mlp
+from genrepro.models.shared.body import BodyAndHead, head, report_head
+from genrepro.models.shared.drawing import Drawing
 
 SIZES: dict[str, dict[str, int]] = {
     "base": {"hidden_dim": 768, "num_heads": 12, "mlp_dim": 3072},
@@ -39,7 +38,6 @@ NUM_BLOCKS = 12  # of every size
 IMAGE_SIZE = 224  # pixels
 PATCH_SIZE = 16  # pixels
 WHITE_COLUMNS = 12  # of the white frame, left of the spectrogram in the report's cut
-REPORT_WIDTH = 1024  # units in each of the report's two hidden layers
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue
 
 
@@ -66,9 +64,12 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     return Vit(
         body,
         build_head(config, num_genres=num_genres),
-        picture=_Picture(
+        picture=Drawing(
+            inputs,
+            size=(IMAGE_SIZE, IMAGE_SIZE),
+            centre=IMAGENET_MEAN,
+            spread=IMAGENET_STD,
             colours=config["colours"],
-            **_levels(inputs),
             white_columns=round(WHITE_COLUMNS / inputs["pooling"]["frames"])
             if inputs["mel"]["kind"] == "picture"
             else 0,
@@ -77,16 +78,11 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     )
 
 
-def build_head(config: Mapping[str, Any], *, num_genres: int) -> nn.Sequential:
-    """Build the report's head, whose code has no activation between the first two layers, or an mlp."""
+def build_head(config: Mapping[str, Any], *, num_genres: int, inputs: Any = None) -> nn.Module:
+    """Build the report's head, or another kind. ``inputs`` is not needed."""
     size = SIZES[config["size"]]["hidden_dim"]
-    if config["head"]["kind"] == "mlp":
-        return mlp(config["head"], num_inputs=size, num_genres=num_genres)
-    return nn.Sequential(
-        nn.Linear(size, REPORT_WIDTH),
-        nn.Linear(REPORT_WIDTH, REPORT_WIDTH),
-        nn.ReLU(),
-        nn.Linear(REPORT_WIDTH, num_genres),
+    return head(
+        config["head"], num_inputs=size, num_genres=num_genres, report=lambda: report_head(size, num_genres)
     )
 
 
@@ -130,50 +126,3 @@ class Vit(BodyAndHead):
             state, source = weights.read(Path(self.weights), key=key), self.weights
         state = {name: value for name, value in state.items() if not name.startswith("heads.")}
         weights.load(self.body, state, source=source, key=key)
-
-
-class _Picture(nn.Module):
-    """Draw normalised segments as normalised pictures. It adds nothing to the state dict."""
-
-    map: torch.Tensor | None
-    centre: torch.Tensor
-    spread: torch.Tensor
-
-    def __init__(self, *, colours: str, mean: float, std: float, top_db: float, white_columns: int) -> None:
-        super().__init__()
-        self.mean, self.std, self.top_db = mean, std, top_db
-        self.white_columns = white_columns
-        self.register_buffer("map", _magma() if colours == "magma" else None, persistent=False)
-        self.register_buffer("centre", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("spread", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
-
-    def forward(self, segments: torch.Tensor) -> torch.Tensor:
-        # A picture's 256 levels need more digits than bfloat16 has.
-        levels = ((segments.float() * self.std + self.mean) / self.top_db + 1).clamp(0, 1).flip(2)
-        if self.map is None:
-            colours = levels.expand(-1, 3, -1, -1)
-        else:
-            colours = self.map[(levels[:, 0] * 255).round().long()].permute(0, 3, 1, 2)
-        colours = F.pad(colours, (self.white_columns, 0), value=1.0)
-        # Contiguous, so that resizing gives the same bytes whatever the strides of the input.
-        picture = F.interpolate(
-            colours.contiguous(), size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True
-        )
-        return (picture - self.centre) / self.spread
-
-
-def _levels(inputs: Mapping[str, Any]) -> dict[str, float]:
-    """How values become decibels. MFCC have no decibels: their scale is 3 deviations around the mean."""
-    if inputs["segments"]["representation"] == "mfcc":
-        return {"mean": -0.5, "std": 1 / 6, "top_db": 1.0}
-    return {"mean": inputs["mean"], "std": inputs["std"], "top_db": inputs["mel"]["top_db"]}
-
-
-def _magma() -> torch.Tensor:
-    """matplotlib's map [shape=(256, 3)]: red, green, blue from 0 to 1."""
-    import matplotlib
-    import numpy as np
-
-    # Rounded to 8 bits, as in a PNG.
-    colours = np.round(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255) / 255
-    return torch.from_numpy(colours).float()

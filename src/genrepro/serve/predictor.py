@@ -4,7 +4,6 @@ For the whole track, as in stage evaluate, and over time: for windows as long as
 """
 
 import io
-import math
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Mel
 from genrepro.features.packing import normalise, represent
 from genrepro.models.shared import checkpoint
-from genrepro.models.shared.segments import Spans, cut, segment_frames
+from genrepro.models.shared.segments import Spans, cut, segment_frames, windows
 from genrepro.spectrogram import audio, mel, pictures
 
 if TYPE_CHECKING:
@@ -213,24 +212,6 @@ class Predictor:
     def _represented(self, spectrogram: np.ndarray) -> np.ndarray:
         # float16 as in mel.parquet, so that the numbers equal those of the evaluate stage.
         return represent(spectrogram.astype(np.float16), self.description)
-
-
-def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
-    """Windows of one length, evenly from a file's first frame to its last.
-
-    They lie side by side, and overlap a little where the file's length is not a multiple of theirs. A rest of
-    less than a tenth of a window adds none: clips of "30 s" last from 29.9 s to 30.7 s.
-
-    Returns
-    -------
-    np.ndarray [shape=(num_windows,), dtype=int64]
-        First frame of each.
-    int
-        Frames in each window: fewer than ``window_frames`` if the file has fewer.
-    """
-    width = min(window_frames, num_frames)
-    num_windows = max(1, math.ceil(num_frames / width - 0.1))
-    return np.rint(np.linspace(0, num_frames - width, num_windows)).astype(np.int64), width
 
 
 def _stretches(starts: np.ndarray, num_frames: int) -> Spans:

@@ -242,6 +242,7 @@ def _stacked(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Tabl
     from genrepro import models
     from genrepro.base import devices
     from genrepro.models.shared import batches
+    from genrepro.models.shared.body import standardise
     from genrepro.sweep import stack
 
     features, config, params = task.features, task.config, task.config.train
@@ -256,8 +257,12 @@ def _stacked(task: _Task, cells: Sequence[Cell]) -> Iterator[tuple[Cell, pa.Tabl
         while of_seed:
             numerics.use_torch(integer(seed, "train.torch"))
             head = models.build_head(
-                config.model, task.description[config.model], num_genres=len(features.genres)
+                config.model,
+                task.description[config.model],
+                num_genres=len(features.genres),
+                inputs=task.description,
             )
+            standardise(head, batches.training_rows(features, task.split))
             size = size or stack.fitting(head, device=compute.device)
             chunk, of_seed = of_seed[:size], of_seed[size:]
             rng = generator(seed, "train.batches")

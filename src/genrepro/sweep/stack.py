@@ -59,7 +59,7 @@ def fit(
     Parameters
     ----------
     head : nn.Module
-        From embeddings to logits, with the initial weights of every copy. It must have no buffers.
+        From embeddings to logits, with the initial weights of every copy. It must have no batch norm.
     lr, weight_decay : sequence of float
         The values of each copy. Those of ``params`` are not used.
     training_segments : TrainingSegments
@@ -73,7 +73,8 @@ def fit(
     rng : np.random.Generator
         The generator that ``training_segments`` draws from.
     """
-    assert not list(head.buffers()), "a head with batch statistics would mix up its copies"
+    norms = [module for module in head.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert not norms, "a head with batch statistics would mix up its copies"
     head = head.to(compute.device)  # the stack is cloned from it, on the same device
     stack = _Stack(head, lr=lr, weight_decay=weight_decay, params=params)
     rate = optimizer.schedule(params, num_steps=params.epochs * len(training_segments))

@@ -26,6 +26,7 @@ from genrepro.base.params import Params, Train
 from genrepro.exact import dense
 from genrepro.exact.streams import generator
 from genrepro.models.shared import batches
+from genrepro.models.shared.body import standardise
 from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.voting import segment_probabilities, vote
 from genrepro.train.augment import augment, mixup
@@ -90,7 +91,10 @@ def run(
     resume = None if unfinished is None else _resume(unfinished, config, description, compute)
     num_genres = len(features.genres)
     if features.embedded:
-        model = models.build_head(config.model, description[config.model], num_genres=num_genres)
+        model = models.build_head(
+            config.model, description[config.model], num_genres=num_genres, inputs=description
+        )
+        standardise(model, batches.training_rows(features, split))
     else:
         model = models.build(
             config.model, description[config.model], num_genres=num_genres, inputs=description

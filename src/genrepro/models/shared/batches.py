@@ -174,6 +174,12 @@ def of_training(
     )
 
 
+def training_rows(packed: Features, split: pd.DataFrame) -> np.ndarray:
+    """The embeddings of the training side that `of_training` takes [shape=(num_segments, embedding_size)]."""
+    role = "vote" if packed.description["segments"]["plan"] == "full" else "grid"
+    return packed.frames[fixed_spans(packed, split, side="train", role=role).first_frame]
+
+
 def of_vote(
     packed: Features, split: pd.DataFrame, cutter: Cutter, *, side: str, role: str = "vote"
 ) -> FixedSegments:

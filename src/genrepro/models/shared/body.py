@@ -6,12 +6,14 @@ embeddings can be computed once and stored, and only the head is trained on them
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 
+REPORT_WIDTH = 1024  # units in each of the ViT report's two hidden layers
 _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
@@ -29,9 +31,9 @@ class BodyAndHead(nn.Module, ABC):
     norm : nn.Module
         The norm after the last block, which is trained with it.
     embedding_size : int
-    trainable_blocks : int or "all"
+    trainable_blocks : int, "all" or "lora"
         How many of the last blocks are trained. 0 freezes the body. "all" also trains the part before the
-        blocks (patches, positions, class token).
+        blocks (patches, positions, class token). "lora" freezes it too, and the model adds what is trained.
     """
 
     def __init__(
@@ -116,10 +118,39 @@ class BodyAndHead(nn.Module, ABC):
         return [[p for p in group if p.requires_grad] for group in [stem, *inner, last]]
 
     def _thawed(self) -> tuple[nn.Module, ...]:
-        assert not isinstance(self.trainable_blocks, str)
-        if self.trainable_blocks == 0:
+        if isinstance(self.trainable_blocks, str) or self.trainable_blocks == 0:
             return ()
         return (*self._blocks[-self.trainable_blocks :], *self._norm)
+
+
+def head(
+    config: Mapping[str, Any], *, num_inputs: int, num_genres: int, report: Callable[[], nn.Module]
+) -> nn.Module:
+    """Build the head that ``head.kind`` names.
+
+    Parameters
+    ----------
+    config : mapping
+        The section ``head`` of params.yaml.
+    num_inputs, num_genres : int
+    report : callable
+        Builds the head of the model's own report.
+    """
+    if config["kind"] == "report":
+        return report()
+    if config["kind"] == "linear":
+        return nn.Sequential(Standardise(num_inputs), nn.Linear(num_inputs, num_genres))
+    return mlp(config, num_inputs=num_inputs, num_genres=num_genres)
+
+
+def report_head(num_inputs: int, num_genres: int) -> nn.Sequential:
+    """The ViT report's head. Its code has no activation between the first two layers."""
+    return nn.Sequential(
+        nn.Linear(num_inputs, REPORT_WIDTH),
+        nn.Linear(REPORT_WIDTH, REPORT_WIDTH),
+        nn.ReLU(),
+        nn.Linear(REPORT_WIDTH, num_genres),
+    )
 
 
 def mlp(config: Mapping[str, Any], *, num_inputs: int, num_genres: int) -> nn.Sequential:
@@ -140,3 +171,51 @@ def mlp(config: Mapping[str, Any], *, num_inputs: int, num_genres: int) -> nn.Se
         ]
         num_inputs = config["width"]
     return nn.Sequential(*layers, nn.Linear(num_inputs, num_genres))
+
+
+class Standardise(nn.Module):
+    """Subtract the mean of the training embeddings and divide by their deviation, each number by itself.
+
+    They are buffers, so they are saved with the head and are not trained. Until `fit` they change nothing.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, num_inputs: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_inputs))
+        self.register_buffer("scale", torch.ones(num_inputs))
+
+    def fit(self, embeddings: np.ndarray) -> None:
+        """Take mean and deviation of embeddings [shape=(num_segments, num_inputs)]. A constant becomes 0."""
+        wide = embeddings.astype(np.float64)
+        std = wide.std(axis=0)
+        scale = np.where(std > 1e-8, 1 / np.maximum(std, 1e-8), 0.0)
+        self.mean.copy_(torch.from_numpy(wide.mean(axis=0)))
+        self.scale.copy_(torch.from_numpy(scale))
+
+    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
+        return (embeddings - self.mean) * self.scale
+
+
+class Mix(nn.Module):
+    """A learnt weighted mean of layers, with a softmax over their weights (SUPERB, Yang et al. 2021).
+
+    From [shape=(batch, num_layers * size)] to [shape=(batch, size)]. All layers begin with equal weights.
+    """
+
+    def __init__(self, num_layers: int) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(num_layers))
+
+    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
+        layers = embeddings.unflatten(1, (len(self.weights), -1))
+        return (layers * self.weights.softmax(0)[:, None]).sum(1)
+
+
+def standardise(model: nn.Module, embeddings: np.ndarray) -> None:
+    """Fit every `Standardise` of a head to the training embeddings."""
+    for module in model.modules():
+        if isinstance(module, Standardise):
+            module.fit(embeddings)

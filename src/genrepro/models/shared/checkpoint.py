@@ -89,7 +89,7 @@ def load(folder: Path, *, with_body: bool = True) -> "tuple[nn.Module, dict[str,
         model.load_state_dict(state)
         return model.eval(), description
     if not with_body:
-        head = models.build_head(name, description[name], num_genres=num_genres)
+        head = models.build_head(name, description[name], num_genres=num_genres, inputs=description)
         head.load_state_dict(state)
         return head.eval(), description
     whole = models.with_frozen_body(name, description[name], num_genres=num_genres, inputs=description)

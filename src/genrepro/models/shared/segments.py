@@ -1,5 +1,7 @@
 """Find the segments of a split in the features folder: whole tracks, pieces, or fixed segments."""
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +90,10 @@ def fixed_spans(packed: Features, split: pd.DataFrame, *, side: str, role: str) 
     if packed.embedded:
         index = packed.index[packed.index["role"] == role].drop(columns="role")
         on = ["track_id", "segment"] if "segment" in split else ["track_id"]
-        chosen = split.loc[split["split"] == side, on].merge(index, on=on)
+        side_of = split["split"].mask(
+            split["track_id"].isin(packed.description.get("borrowed", ())), "validation"
+        )
+        chosen = split.loc[side_of == side, on].merge(index, on=on)
         track_ids, track = np.unique(chosen["track_id"].to_numpy(str), return_inverse=True)
         return Spans(
             first_frame=chosen["first_frame"].to_numpy(np.int64),
@@ -101,6 +106,40 @@ def fixed_spans(packed: Features, split: pd.DataFrame, *, side: str, role: str) 
     return cut(whole, packed.description, role=role)
 
 
+def borrowed(split: pd.DataFrame, there: Collection[str], *, genre: pd.Series, artist: pd.Series) -> set[str]:
+    """Training tracks that serve as validation where no validation track is there: a fifth, by whole artists.
+
+    Embeddings that others share are often of the training and test tracks of a benchmark alone.
+
+    Parameters
+    ----------
+    split : DataFrame
+        split.csv
+    there : collection of str
+        The tracks that have embeddings.
+    genre, artist : Series
+        By track_id. A track without artist is a group of its own.
+
+    Returns
+    -------
+    set of str
+        Their ids. Empty if a validation track is there.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    kept = split[split["track_id"].isin(there)]
+    training = np.sort(kept.loc[kept["split"] == "train", "track_id"].to_numpy(str))
+    if (kept["split"] == "validation").any() or len(training) < 10:
+        return set()
+    names = artist.loc[training].to_numpy()
+    group = [
+        track if pd.isna(name) else f"artist {name}" for track, name in zip(training, names, strict=True)
+    ]
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    _, held = next(folds.split(training, genre.loc[training].to_numpy(), group))
+    return set(training[held].tolist())
+
+
 def cut(whole: Spans, description: dict[str, Any], *, role: str) -> Spans:
     """Cut spans of spectrograms into ``grid`` or ``vote`` segments, as features.json or model.json asks."""
     length, number = (
@@ -111,3 +150,21 @@ def cut(whole: Spans, description: dict[str, Any], *, role: str) -> Spans:
         segment_frames=segment_frames(description, length),
         num_segments=description["segments"][number],
     )
+
+
+def windows(num_frames: int, window_frames: int) -> tuple[np.ndarray, int]:
+    """Windows of one length, evenly from a file's first frame to its last.
+
+    They lie side by side, and overlap a little where the file's length is not a multiple of theirs. A rest of
+    less than a tenth of a window adds none: clips of "30 s" last from 29.9 s to 30.7 s.
+
+    Returns
+    -------
+    np.ndarray [shape=(num_windows,), dtype=int64]
+        First frame of each.
+    int
+        Frames in each window: fewer than ``window_frames`` if the file has fewer.
+    """
+    width = min(window_frames, num_frames)
+    num_windows = max(1, math.ceil(num_frames / width - 0.1))
+    return np.rint(np.linspace(0, num_frames - width, num_windows)).astype(np.int64), width
