@@ -40,8 +40,14 @@ class Measured:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """The mean's 95 % interval over groups of test tracks. None if a seed's hits are not kept."""
-        return clustered(*hits.pooled(self.hits)) if len(self.hits) == len(self.runs) else None
+        """The mean's 95 % interval over groups of test tracks. None if it is not known.
+
+        That of a single run is recorded. That of several needs their hits.
+        """
+        if len(self.hits) == len(self.runs):
+            return clustered(*hits.pooled(self.hits))
+        run, *others = self.runs
+        return None if others or run.num_groups is None else (run.accuracy_low, run.accuracy_high)
 
     @property
     def num_tracks(self) -> tuple[int, int]:
@@ -51,9 +57,9 @@ class Measured:
 
     @property
     def num_groups(self) -> int | None:
-        """Groups of test tracks, of all seeds together. None if a seed's hits are not kept."""
+        """Groups of test tracks, of all seeds together. None if it is not known."""
         if len(self.hits) < len(self.runs):
-            return None
+            return self.runs[0].num_groups if len(self.runs) == 1 else None
         return len({group for of in self.hits.values() for group in of.index.get_level_values("group")})
 
     @property

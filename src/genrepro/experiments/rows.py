@@ -133,7 +133,7 @@ def runs(chosen: Sequence[Experiment], found: Mapping[str, Measured]) -> list[st
     header = ["run", "accuracy", _INTERVAL, "n", "by segment", "tracks", "kept epoch", "leaky"]
     rows = [
         [
-            f"`{of.experiment.run_name(run.seed)}`",
+            f"`{of.experiment.name}-s{run.seed}`",
             share(run.accuracy),
             UNKNOWN if run.num_groups is None else interval(run.accuracy_low, run.accuracy_high),
             str(run.num_tracks),
