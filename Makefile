@@ -46,10 +46,11 @@ review: $(STAMP)  ## what this checkout changes against BASE=main, and whether i
 model: $(STAMP)  ## write the model that comes with genrepro anew, from models/
 	python -m genrepro.serve.default
 
-# pip-compile writes it. It holds no index address, so any mirror can serve it.
-lock: $(DEV_STAMP)  ## pin every version anew: what a run needs, then what the page and the tests add
-	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra page --constraint requirements.lock --output-file requirements-page.lock pyproject.toml
+# pip-compile writes them, the page's first, since gradio bounds what a run needs too. They hold no index address, so
+# any mirror can serve them.
+lock: $(DEV_STAMP)  ## pin every version anew: what a run and the page need, then what tests add
+	$(COMPILE) --extra page --output-file requirements-page.lock pyproject.toml
+	$(COMPILE) --constraint requirements-page.lock --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --extra docs --extra page --constraint requirements-page.lock --output-file requirements-dev.lock pyproject.toml
 
 # A stamp is newer than its lock file until that changes: then the environment is installed anew.
