@@ -31,7 +31,7 @@ def front(labels: Mapping[str, str], found: Mapping[str, Measured]) -> tuple[lis
     GenreproError
         If more than `MOST_IN_FRONT` are to be shown.
     """
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks/artists/seeds", "parameters"]
     header += ["training", "needs"]
     row, bar = _committed()
     rows, bars = [row], [bar]
@@ -48,7 +48,7 @@ def front(labels: Mapping[str, str], found: Mapping[str, Measured]) -> tuple[lis
                 split,
                 share(of.accuracy),
                 interval(*of.interval),
-                f"{_span(*of.num_tracks)} / {of.num_groups} / {len(of.runs)}",
+                f"{_span(*of.num_tracks)}/{of.num_groups}/{len(of.runs)}",
                 UNKNOWN if of.num_parameters is None else _count(of.num_parameters),
                 UNKNOWN if of.fit_seconds is None else _time(of.fit_seconds),
                 _needs(of.experiment),
@@ -205,7 +205,7 @@ def still_open(
 def committed() -> list[str]:
     """The committed run of params.yaml, as a table."""
     row, _ = _committed()
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks/artists/seeds", "parameters"]
     return table(header, [row[: len(header)]])
 
 
@@ -240,7 +240,7 @@ def _committed() -> tuple[list[str], Bar]:
         _split_name(config.split.strategy, folds=0, leaky=bool(test["leaky"])),
         share(test["accuracy"]),
         interval(test["accuracy_low"], test["accuracy_high"]),
-        f"{test['num_tracks']} / {test['num_groups']} / 1",
+        f"{test['num_tracks']}/{test['num_groups']}/1",
         _count(train["num_parameters"]),
         UNKNOWN,
         "nothing" if config.dataset == "synthetic" else "its data",
