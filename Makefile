@@ -43,15 +43,15 @@ BASE ?= main
 review: $(STAMP)  ## what this checkout changes against BASE=main, and whether it is noise, as Markdown
 	@.ci/review "$(BASE)"
 
-model: $(STAMP)  ## write the model that comes with genrepro anew, from models/
-	python -m genrepro.serve.default
+model: $(STAMP)  ## write the model that comes with genrepro anew, from models/, and its figure in README.md
+	said=$$(python -m genrepro.serve.default) && sed -i "s|^    model: .* (the model|    $$said (the model|" README.md
 
 # pip-compile writes them, the page's first, since gradio bounds what a run needs too. They hold no index address, so
 # any mirror can serve them.
 lock: $(DEV_STAMP)  ## pin every version anew: what a run and the page need, then what tests add
 	$(COMPILE) --extra page --output-file requirements-page.lock pyproject.toml
 	$(COMPILE) --constraint requirements-page.lock --output-file requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --extra docs --extra page --constraint requirements-page.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra dev --extra docs --extra page --extra publish --constraint requirements-page.lock --output-file requirements-dev.lock pyproject.toml
 
 # A stamp is newer than its lock file until that changes: then the environment is installed anew.
 $(STAMP): requirements.lock pyproject.toml

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "genrepro"
 FLOORS = (
     "exact", "base", "download", "datasets", "spectrogram", "catalog", "render", "audit", "split", "models",
     "embed", "features", "train", "evaluate", "sweep", "probe", "figures", "compare", "tracking",
-    "experiments", "serve", "suspects", "robustness", "listen", "cli",
+    "experiments", "serve", "suspects", "robustness", "listen", "publish", "cli",
 )  # fmt: skip
 # What a stage may use without naming it: an edit there changes no output.
 CHANGES_NO_OUTPUT = {"base", "tracking", "serve", "figures"}

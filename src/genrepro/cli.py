@@ -16,6 +16,7 @@ pin()  # before the commands' own imports load numpy
 from genrepro.compare.commands import compare
 from genrepro.experiments.commands import experiment, sweep
 from genrepro.listen.commands import listen
+from genrepro.publish.commands import publish
 from genrepro.robustness.commands import robustness
 from genrepro.serve.commands import predict, register, serve
 from genrepro.suspects.commands import suspects
@@ -33,7 +34,7 @@ class _Sentences(TyperGroup):
 
 
 app = typer.Typer(cls=_Sentences, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (predict, listen, register, serve, compare, robustness, suspects):
+for command in (predict, listen, register, serve, publish, compare, robustness, suspects):
     app.command()(command)
 app.add_typer(experiment, name="experiment")
 app.add_typer(sweep, name="sweep")

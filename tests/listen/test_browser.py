@@ -77,7 +77,8 @@ def browser(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
-    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "no-proxy-server"):
+    fake = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")  # a microphone that beeps
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "no-proxy-server", *fake):
         options.add_argument(f"--{argument}")
     options.add_argument("--window-size=1280,1150")
     options.add_argument(f"--user-data-dir={tmp_path}")
@@ -157,3 +158,16 @@ def test_a_hostile_file_gets_a_sentence(browser: Any, tmp_path: Path) -> None:
     upload(browser, path)
     problem = wait(browser, lambda _: elements(browser, "#heard .problem"))[0]
     assert "undecodable" in problem.text and browser.title == "genrepro: hear and see"
+
+
+def test_a_recording_is_heard(browser: Any) -> None:
+    def button(words: str) -> Any:
+        found = [each for each in elements(browser, "button") if each.text.strip() == words]
+        return found[0] if found else None
+
+    wait(browser, lambda _: button("Record")).click()
+    stop = wait(browser, lambda _: button("Stop"))
+    time.sleep(2)
+    stop.click()
+    said = probabilities(browser, "#heard")
+    assert sum(said.values()) == pytest.approx(1)

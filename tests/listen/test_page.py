@@ -157,6 +157,33 @@ def test_no_other_file_is_read_or_deleted(page: Page, repository: Path) -> None:
     assert own.exists()
 
 
+def test_in_a_fresh_clone_it_hears_files_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genrepro.listen.commands import _page
+    from genrepro.serve import default
+
+    monkeypatch.chdir(tmp_path)
+    fresh = _page(default.folder(), uploads=tmp_path)
+    assert fresh.worth.startswith("cnn on synthetic, split by artist, accuracy ")
+    soundfile.write(tmp_path / "own.wav", noise(4.0), RATE)
+    html = fresh.hear(str(tmp_path / "own.wav"))
+    assert len(probabilities(html)) == 10
+    assert "No neighbours are shown: data/synthetic holds no data set." in html
+    assert "There is no data set here yet" in str(fresh.blocks().get_config_file())
+
+
+def test_a_model_of_another_split_gets_no_neighbours(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genrepro.listen.commands import _page
+    from genrepro.serve import default
+
+    monkeypatch.chdir(repository)
+    other = _page(default.FOLDER, uploads=tmp_path)
+    assert other.known is None and "was not trained on the split of data/synthetic" in other.why_unknown
+
+
 def test_names_of_the_data_set_are_text(page: Page) -> None:
     html = page.show("blues.2")
     assert EVIL not in html and "&lt;img src=x" in html

@@ -24,7 +24,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Params
 from genrepro.cli import app
 from genrepro.models.shared import checkpoint
-from genrepro.serve import registry
+from genrepro.serve import registry, worth
 from genrepro.serve.predictor import Predictor
 from genrepro.spectrogram import mel
 from genrepro.tracking.runs import Run, opening
@@ -278,3 +278,17 @@ def test_a_version_moves_with_its_repository_and_says_when_its_files_did_not(
     again = registry.register(Path("models"), name="genrepro")
     assert again.new and registry.find("genrepro", "latest").number == again.number > 1
     mlflow.set_tracking_uri(None)
+
+
+def test_an_edited_description_loses_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_model(tmp_path / "models", seed=5)
+    write_lock(tmp_path / "models")
+    lock = files.read_json(Path("dvc.lock"))
+    path = Path("models", "model.json")
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    lock["stages"]["evaluate"]["deps"].append({"path": path.as_posix(), "hash": "md5", "md5": md5})
+    files.write_json(Path("dvc.lock"), lock)
+    assert worth.by_lock(Path("models"))["accuracy"] == "0.75"
+    files.write_json(path, {**files.read_json(path), "mean": 0.0})
+    assert worth.by_lock(Path("models")) == {}

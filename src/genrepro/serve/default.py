@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from genrepro.base.errors import GenreproError
+from genrepro.base.files import read_json
 from genrepro.models.shared import checkpoint
 from genrepro.serve import worth
 
@@ -57,4 +58,4 @@ if __name__ == "__main__":
         write(TRAINED)
     except GenreproError as error:
         sys.exit(f"genrepro: {error}")
-    print(FOLDER)
+    print(f"model: {worth.text(worth.of(FOLDER, read_json(FOLDER / 'model.json')))}")
