@@ -5,13 +5,14 @@ For the whole track, as in stage evaluate, and over time: for windows as long as
 
 import io
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genrepro.base.errors import GenreproError
+from genrepro.base.files import read_json
 from genrepro.base.params import Mel
 from genrepro.features.packing import normalise, represent
 from genrepro.models.shared import checkpoint
@@ -62,7 +63,13 @@ class Predictor:
         from genrepro.base import devices
 
         self.device = devices.device()
-        model, self.description = checkpoint.load(folder)
+        self.heard = None
+        kind = read_json(folder / "model.json").get("body", {}).get("kind")
+        model, self.description = checkpoint.load(folder, with_body=kind != "audio")
+        if kind == "audio":
+            from genrepro.serve.heard import Heard
+
+            self.heard = Heard(self.description, device=self.device)
         self.model = model.to(self.device)
 
     def __call__(self, file: Path | bytes) -> Prediction:
@@ -78,6 +85,8 @@ class Predictor:
         GenreproError
             If the file is missing, cannot be decoded, or is a picture and not audio (or the reverse).
         """
+        if self.heard is not None:
+            return self._of_heard(file)
         cutter, num_frames = self._cutter(self._frames(file))
         rate = self.description["frame_rate"]
         starts, width = windows(num_frames, segment_frames(self.description))
@@ -94,11 +103,39 @@ class Predictor:
             ],
         )
 
+    def _of_heard(self, file: Path | bytes) -> Prediction:
+        """Predict by a published body of audio: its segments are the windows, and they vote."""
+        from genrepro.models.shared.batches import Cutter
+
+        assert self.heard is not None
+        source, name = _opened(file)
+        try:
+            samples = audio.decode(source, sample_rate=self.heard.rate)
+        except audio.UndecodableError as error:
+            raise GenreproError(f"{name}: {error}.") from error
+        vectors, width = self.heard(samples)
+        cutter = Cutter(vectors, device=self.device, embedded=True)
+        rows = np.arange(len(vectors))
+        each = _stretches(rows, 1)
+        duration = len(samples) / self.heard.rate
+        starts = np.linspace(0, max(duration - width, 0), len(vectors))
+        return Prediction(
+            probabilities=self._by_genre(self._vote(cutter, replace(each, track=np.zeros_like(rows)))[0]),
+            over_time=[
+                Window(
+                    start=round(float(start), 3),
+                    end=round(float(min(start + width, duration)), 3),
+                    probabilities=self._by_genre(part),
+                )
+                for start, part in zip(starts, self._vote(cutter, each), strict=True)
+            ],
+        )
+
     @property
     def mel(self) -> Mel | None:
-        """The transform of the audio that the model hears; None of a model of pictures."""
+        """The transform of the audio that the model hears; None of pictures and of published bodies."""
         how = self.description["mel"]
-        if how["kind"] == "picture":
+        if how["kind"] != "log_mel":
             return None
         return Mel(**{key: how[key] for key in Mel.__dataclass_fields__ if key in how}, png_per_genre=0)
 
@@ -143,12 +180,7 @@ class Predictor:
     def _frames(self, file: Path | bytes) -> np.ndarray:
         """The model's input, not yet normalised [shape=(num_frames, num_bands), dtype=float32]."""
         params = self.mel
-        source: Any = file  # libsndfile and PIL read open files too
-        if isinstance(file, bytes):
-            source, name = io.BytesIO(file), f"{len(file)} bytes"
-        else:
-            _require_file(file)
-            name = str(file)
+        source, name = _opened(file)
         try:
             if params is None:
                 spectrogram = pictures.read_png(source)
@@ -161,6 +193,14 @@ class Predictor:
     def _represented(self, spectrogram: np.ndarray) -> np.ndarray:
         # float16 as in mel.parquet, so that the numbers equal those of the evaluate stage.
         return represent(spectrogram.astype(np.float16), self.description)
+
+
+def _opened(file: Path | bytes) -> tuple[Any, str]:
+    """What libsndfile and PIL read, and its name for messages."""
+    if isinstance(file, bytes):
+        return io.BytesIO(file), f"{len(file)} bytes"
+    _require_file(file)
+    return file, str(file)
 
 
 def _stretches(starts: np.ndarray, num_frames: int) -> Spans:
