@@ -63,7 +63,7 @@ def measure(
 
     if predictor.mel is None:
         raise GenreproError(
-            "robustness needs a model of log-mel spectrograms: this one reads pictures, or is a published body."
+            "robustness needs a model of log-mel spectrograms: this reads pictures or is a published body."
         )
     genres = predictor.description["genres"]
     if unknown := sorted(set(tracks["genre"]) - set(genres)):
