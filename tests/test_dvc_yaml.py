@@ -154,7 +154,7 @@ def test_a_sweep_runs_at_the_root_and_its_figures_train_nothing() -> None:
 
 def test_a_body_runs_anew_for_nothing_that_is_chosen_later() -> None:
     embed = BODIES["stages"]["embed"]
-    (out,) = embed["outs"]
+    (out,) = embed["outs"]  # without options: DVC's run cache, which spares the body, knows no `persist`
     assert out in PIPELINE["stages"]["features"]["deps"] and out in BODIES["stages"]["probe"]["deps"]
     assert not {"seed", "split", "train", "head", "segments", "pretrained"} & set(embed["params"])
     assert not {f"pretrained.{key}" for key in ("layer", "pooling", "per", "trained_on")} & set(

@@ -111,6 +111,6 @@ def test_what_cannot_be_measured_is_one_sentence(tmp_path: Path, monkeypatch: py
     with pytest.raises(GenreproError, match=r"blues\.0\.wav: undecodable"):
         measure.measure(predictor, TRACKS, tmp_path)
     predictor.description = {**predictor.description, "mel": {"kind": "picture"}}
-    with pytest.raises(GenreproError, match="needs a model of audio"):
+    with pytest.raises(GenreproError, match="needs a model of log-mel spectrograms"):
         measure.measure(predictor, TRACKS, tmp_path)
     assert np.isfinite(predictor.description["mean"])

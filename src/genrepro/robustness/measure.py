@@ -62,7 +62,9 @@ def measure(
     from genrepro.spectrogram import audio
 
     if predictor.mel is None:
-        raise GenreproError("robustness needs a model of audio: this one was trained on pictures.")
+        raise GenreproError(
+            "robustness needs a model of log-mel spectrograms: this reads pictures or is a published body."
+        )
     genres = predictor.description["genres"]
     if unknown := sorted(set(tracks["genre"]) - set(genres)):
         raise GenreproError(f"the model does not know the genre {unknown[0]}: run `dvc repro`.")

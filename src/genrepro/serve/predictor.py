@@ -5,13 +5,14 @@ For the whole track, as in stage evaluate, and over time: for windows as long as
 
 import io
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genrepro.base.errors import GenreproError
+from genrepro.base.files import read_json
 from genrepro.base.params import Mel
 from genrepro.features.packing import normalise, represent
 from genrepro.models.shared import checkpoint
@@ -62,14 +63,20 @@ class Predictor:
         from genrepro.base import devices
 
         self.device = devices.device()
+        self.heard = None
         try:
-            model, self.description = checkpoint.load(folder)
+            kind = read_json(folder / "model.json").get("body", {}).get("kind")
+            model, self.description = checkpoint.load(folder, with_body=kind != "audio")
         except (KeyError, TypeError, ValueError, AttributeError, ImportError, RuntimeError) as error:
             # Somebody edited model.json, or its weights are of another network.
             raise GenreproError(
                 f"{folder / 'model.json'} does not describe the weights beside it "
                 f"({type(error).__name__}): bring both back, or run `dvc repro train`."
             ) from error
+        if kind == "audio":
+            from genrepro.serve.heard import Heard
+
+            self.heard = Heard(self.description, device=self.device)
         self.model = model.to(self.device)
 
     def __call__(self, file: Path | bytes, *, name: str | None = None) -> Prediction:
@@ -87,6 +94,8 @@ class Predictor:
         GenreproError
             If the file is missing, cannot be decoded, or is a picture and not audio (or the reverse).
         """
+        if self.heard is not None:
+            return self._of_heard(file, name=name)
         return self.of_spectrogram(self.spectrogram(file, name=name))
 
     def of_spectrogram(self, spectrogram: np.ndarray) -> Prediction:
@@ -107,11 +116,39 @@ class Predictor:
             ],
         )
 
+    def _of_heard(self, file: Path | bytes, *, name: str | None) -> Prediction:
+        """Predict by a published body of audio: its segments are the windows, and they vote."""
+        from genrepro.models.shared.batches import Cutter
+
+        assert self.heard is not None
+        source, name = _opened(file, name)
+        try:
+            samples = audio.decode(source, sample_rate=self.heard.rate)
+        except audio.UndecodableError as error:
+            raise GenreproError(f"{name}: {error}.") from error
+        vectors, width = self.heard(samples)
+        cutter = Cutter(vectors, device=self.device, embedded=True)
+        rows = np.arange(len(vectors))
+        each = _stretches(rows, 1)
+        duration = len(samples) / self.heard.rate
+        starts = np.linspace(0, max(duration - width, 0), len(vectors))
+        return Prediction(
+            probabilities=self._by_genre(self._vote(cutter, replace(each, track=np.zeros_like(rows)))[0]),
+            over_time=[
+                Window(
+                    start=round(float(start), 3),
+                    end=round(float(min(start + width, duration)), 3),
+                    probabilities=self._by_genre(part),
+                )
+                for start, part in zip(starts, self._vote(cutter, each), strict=True)
+            ],
+        )
+
     @property
     def mel(self) -> Mel | None:
-        """The transform of the audio that the model hears; None of a model of pictures."""
+        """The transform of the audio that the model hears; None of pictures and of published bodies."""
         how = self.description["mel"]
-        if how["kind"] == "picture":
+        if how["kind"] != "log_mel":
             return None
         return Mel(**{key: how[key] for key in Mel.__dataclass_fields__ if key in how}, png_per_genre=0)
 
@@ -139,12 +176,7 @@ class Predictor:
             As for a prediction.
         """
         params = self.mel
-        source: Any = file  # libsndfile and PIL read open files too
-        if isinstance(file, bytes):
-            source, name = io.BytesIO(file), name or f"{len(file)} bytes"
-        else:
-            _require_file(file)
-            name = str(file)
+        source, name = _opened(file, name)
         try:
             if params is None:
                 found = pictures.read_png(source)
@@ -212,6 +244,14 @@ class Predictor:
     def _represented(self, spectrogram: np.ndarray) -> np.ndarray:
         # float16 as in mel.parquet, so that the numbers equal those of the evaluate stage.
         return represent(spectrogram.astype(np.float16), self.description)
+
+
+def _opened(file: Path | bytes, name: str | None) -> tuple[Any, str]:
+    """What libsndfile and PIL read, and its name for messages."""
+    if isinstance(file, bytes):
+        return io.BytesIO(file), name or f"{len(file)} bytes"
+    _require_file(file)
+    return file, str(file)
 
 
 def _stretches(starts: np.ndarray, num_frames: int) -> Spans:
