@@ -99,5 +99,5 @@ def _parquet(path: Path) -> dict[str, np.ndarray]:
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(path) as file:
         return {name: file[name] for name in file.files}

@@ -219,9 +219,11 @@ def _network(folder: Path, source: str, config: dict[str, Any]) -> Any:
 def _processor(folder: Path, source: str, kind: str) -> Any:
     from transformers import AutoFeatureExtractor, AutoImageProcessor
 
-    auto: Any = AutoFeatureExtractor if kind == "audio" else AutoImageProcessor
+    options = {"trust_remote_code": False, "local_files_only": True}
     try:
-        return auto.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        if kind == "audio":
+            return AutoFeatureExtractor.from_pretrained(folder, **options)
+        return AutoImageProcessor.from_pretrained(folder, **options)
     except Exception as error:  # as above
         raise GenreproError(
             f"{KEY}: the feature extractor of {source} cannot be loaded ({_reason(error)}): choose a model "
