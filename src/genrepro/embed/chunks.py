@@ -119,17 +119,24 @@ def _embed(
     if compute.rank == 0:
         for stale in set(folder.iterdir()) - set(paths):
             stale.unlink()
-    missing = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
-    mine = missing[compute.rank :: compute.num_processes]
-    _run(reader, load, mine, device=compute, initial=len(chunks) - len(missing), total=len(chunks))
-    if compute.num_processes > 1:
-        import torch
-
-        torch.distributed.barrier()
+    _wait(compute)
+    # Shared by number and not by what is missing, since that changes while the others work.
+    mine = list(zip(chunks, paths, strict=True))[compute.rank :: compute.num_processes]
+    missing = [(chunk, path) for chunk, path in mine if not path.exists()]
+    _run(reader, load, missing, device=compute, initial=len(mine) - len(missing), total=len(mine))
+    _wait(compute)
     if compute.rank == 0:
         _merge(paths, {**description, "identity": identity_of_all}, storage=storage, target=target)
         shutil.rmtree(folder)
     return _counts(target, len(rows)) if compute.rank == 0 else {}
+
+
+def _wait(compute: Compute) -> None:
+    """Until all processes are here."""
+    if compute.num_processes > 1:
+        import torch
+
+        torch.distributed.barrier()
 
 
 def _run(
