@@ -31,7 +31,7 @@ def front(labels: Mapping[str, str], found: Mapping[str, Measured]) -> tuple[lis
     GenreproError
         If more than `MOST_IN_FRONT` are to be shown.
     """
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks/artists/seeds", "parameters"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
     header += ["training", "needs"]
     row, bar = _committed()
     rows, bars = [row], [bar]
@@ -205,7 +205,7 @@ def still_open(
 def committed() -> list[str]:
     """The committed run of params.yaml, as a table."""
     row, _ = _committed()
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks/artists/seeds", "parameters"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
     return table(header, [row[: len(header)]])
 
 
