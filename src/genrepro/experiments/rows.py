@@ -307,8 +307,14 @@ def _split_name(strategy: str, *, folds: int, leaky: bool) -> str:
 
 
 def _needs(of: Experiment) -> str:
-    """What a run needs that the project does not have. The data's name is in a column of its own."""
-    return ", ".join("its data" if need == of.params.dataset else need for need in of.needs) or "nothing"
+    """What a run needs that the project does not have, in short. The data's name is in a column of its own."""
+    short = [
+        "its data" if need == of.params.dataset
+        else "embeddings" if need.endswith(".parquet")
+        else need.rpartition("/")[2]
+        for need in of.needs
+    ]  # fmt: skip
+    return ", ".join(short) or "nothing"
 
 
 def _p_value(value: float) -> str:
