@@ -31,7 +31,7 @@ def front(labels: Mapping[str, str], found: Mapping[str, Measured]) -> tuple[lis
     GenreproError
         If more than `MOST_IN_FRONT` are to be shown.
     """
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks/artists/seeds", "parameters"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
     header += ["training", "needs"]
     row, bar = _committed()
     rows, bars = [row], [bar]
@@ -205,7 +205,7 @@ def still_open(
 def committed() -> list[str]:
     """The committed run of params.yaml, as a table."""
     row, _ = _committed()
-    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks/artists/seeds", "parameters"]
+    header = ["model", "data", "split", "accuracy", _INTERVAL, "tracks / artists / seeds", "parameters"]
     return table(header, [row[: len(header)]])
 
 
@@ -307,8 +307,14 @@ def _split_name(strategy: str, *, folds: int, leaky: bool) -> str:
 
 
 def _needs(of: Experiment) -> str:
-    """What a run needs that the project does not have. The data's name is in a column of its own."""
-    return ", ".join("its data" if need == of.params.dataset else need for need in of.needs) or "nothing"
+    """What a run needs that the project has not, in short. The data's name has a column of its own."""
+    short = [
+        "its data" if need == of.params.dataset
+        else "embeddings" if need.endswith(".parquet")
+        else need.rpartition("/")[2]
+        for need in of.needs
+    ]  # fmt: skip
+    return ", ".join(short) or "nothing"
 
 
 def _p_value(value: float) -> str:
