@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from genrepro.cli import app
 from genrepro.experiments import entries, launch
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 from genrepro.sweep import grid
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from genrepro.experiments import entries as experiments
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 from support.builders import ROOT
 
 COMMITTED = experiments.load(ROOT / "experiments.yaml", ROOT / "params.yaml")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from genrepro.compare.pairs import SIGNIFICANCE
 from genrepro.evaluate.intervals import Difference
 from genrepro.experiments import hits
-from genrepro.experiments.entries import Experiment, Question
+from genrepro.experiments.definitions import Experiment, Question
 from genrepro.experiments.measured import Measured
 
 

@@ -22,7 +22,7 @@ from genrepro.base.sections import build
 from genrepro.compare import revisions
 from genrepro.evaluate.intervals import clustered
 from genrepro.experiments import entries, folds, hits, records
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 from genrepro.experiments.records import Fold, Run, changes
 from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid

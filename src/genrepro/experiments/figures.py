@@ -14,7 +14,7 @@ import pandas as pd
 from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
 from genrepro.experiments import collection, entries, records
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 from genrepro.experiments.records import Record, Run
 from genrepro.figures import plotting, seeds
 from genrepro.figures.plotting import save

@@ -20,7 +20,7 @@ from genrepro.base import sections
 from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
 from genrepro.experiments import entries, records
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 from genrepro.experiments.records import Record
 from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid

@@ -13,7 +13,7 @@ import pandas as pd
 
 from genrepro.evaluate.intervals import clustered
 from genrepro.experiments import hits
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 from genrepro.experiments.records import Record, Run, fresh
 
 

@@ -15,7 +15,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import replacing
 from genrepro.experiments import answers, entries, measured, rows
 from genrepro.experiments import records as recorded
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 from genrepro.figures import plotting
 from genrepro.figures.forest import accuracies
 

@@ -17,7 +17,7 @@ from typing import Any
 from genrepro.base.errors import GenreproError
 from genrepro.base.sections import build
 from genrepro.experiments import entries
-from genrepro.experiments.entries import Experiment
+from genrepro.experiments.definitions import Experiment
 
 FOLDER = Path("metrics", "experiments")
 

@@ -11,7 +11,7 @@ from genrepro.base.files import read_json
 from genrepro.evaluate.intervals import wilson_of_share
 from genrepro.experiments import answers
 from genrepro.experiments.answers import Answer
-from genrepro.experiments.entries import Experiment, Published, Question
+from genrepro.experiments.definitions import Experiment, Published, Question
 from genrepro.experiments.measured import Measured
 from genrepro.experiments.records import Record, Run, changes
 from genrepro.figures.forest import Bar
