@@ -45,7 +45,7 @@ def kill_when(project: Project, stage: str, appeared: Path) -> None:
 def test_a_killed_extraction_leaves_nothing_that_counts(checkout: Project, music: Path) -> None:
     checkout.set(dataset="folder", source=str(music))
     data = checkout.path / "data" / "folder"
-    kill_when(checkout, "download", data / "raw.partial" / "rock" / "0101.wav")
+    kill_when(checkout, "download", data / "raw.partial" / ".source" / "unpacked" / "rock" / "0101.wav")
     assert not (data / "raw").exists()
     assert "folder" in checkout.stage("catalog").stderr  # it asks for raw
     assert not (data / "catalog.parquet").exists()
