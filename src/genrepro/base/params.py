@@ -169,6 +169,8 @@ class Split(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train(Section):
+    start: str
+    """none, or the folder of a trained model whose weights the training begins with, as far as they fit."""
     epochs: int
     """Passes over the training tracks."""
     batch_size: int
@@ -225,6 +227,7 @@ class Train(Section):
             "patience",
         ):
             self._check(key, holds=getattr(self, key) >= 0, must="be at least 0")
+        self._check("start", holds=bool(self.start), must="be none or name a folder")
         self._check("layer_decay", holds=0 < self.layer_decay <= 1, must="lie in 0 .. 1, above 0")
         shares = (
             "warmup",

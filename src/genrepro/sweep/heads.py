@@ -95,6 +95,8 @@ def run(
             f"sweep: {config.model} has no frozen body, so each cell is a whole training: "
             "`genrepro sweep queue` writes the grid into DVC's queue."
         )
+    if config.train.start != "none":
+        raise GenreproError("sweep: train.start must be none, because every head is new on a frozen body.")
     if config.train.patience:
         raise GenreproError("sweep: train.patience must be 0, so that every head runs all its epochs.")
     device = devices.device()
