@@ -16,6 +16,7 @@ from genrepro.base.sections import Section, build, read
 
 DATASETS = (
     "synthetic",
+    "composed",
     "gtzan",
     "gtzan_images",
     "fma_mini",
@@ -271,6 +272,23 @@ class Synthetic(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Composed(Section):
+    artists_per_genre: int
+    """Artists of each of ten genres."""
+    tracks_per_artist: int
+    duration: float
+    """Length of each track in s."""
+    seed: int
+    """Seed of the composer only."""
+
+    def __post_init__(self) -> None:
+        self._check("artists_per_genre", holds=self.artists_per_genre >= 3, must="be at least 3, one a side")
+        self._check("tracks_per_artist", holds=self.tracks_per_artist >= 1, must="be at least 1")
+        self._check("duration", holds=self.duration >= 2, must="be at least 2 s")
+        self._check("seed", holds=self.seed >= 0, must="be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Folder(Section):
     layout: str
     """What the folders above a file are, from the top: `datasets.layouts`."""
@@ -330,6 +348,7 @@ class Params(Section):
     pretrained: Pretrained
     head: Head
     synthetic: Synthetic
+    composed: Composed
     folder: Folder
     hub: Hub
 
