@@ -172,6 +172,8 @@ class Split(Section):
 class Train(Section):
     start: str
     """none, or the folder of a trained model whose weights the training begins with, as far as they fit."""
+    optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient"]
+    """What changes the weights. `train.choose` says what each of them refuses."""
     epochs: int
     """Passes over the training tracks."""
     batch_size: int

@@ -30,9 +30,9 @@ from genrepro.models.shared import batches
 from genrepro.models.shared.body import standardise
 from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.voting import segment_probabilities, vote
-from genrepro.train import start
+from genrepro.train import choose, start
 from genrepro.train.augment import augment, mixup
-from genrepro.train.optimizer import adamw, schedule, set_rate
+from genrepro.train.optimizer import schedule, set_rate
 from genrepro.train.progress import Average, Epoch, Progress
 from genrepro.train.resume import Resume
 from genrepro.train.room import require_room
@@ -219,7 +219,7 @@ def fit(
     require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
     model.to(memory_format=torch.channels_last)  # a third faster on a CPU, and a GPU uses tensor cores
     model.to(compute.device)
-    optimizer = adamw(model, params)
+    optimizer = choose.optimizer(model, params)
     network: Any = compute.share(model)
     if params.compile:
         network = torch.compile(network)
@@ -234,6 +234,7 @@ def fit(
         on_epoch(epoch)
     while len(progress.curves) < params.epochs and not progress.stalled(params.patience):
         network.train()
+        choose.begin(optimizer)
         loss_sum, num_correct, num_seen = (torch.zeros((), device=compute.device) for _ in range(3))
         step = len(progress.curves) * len(training)
         losses, accuracies = [], []
@@ -267,6 +268,7 @@ def fit(
             if watch is not None:
                 losses.append(loss.detach())
                 accuracies.append(correct / len(labels))
+        choose.end(optimizer)
         sums = compute.sum(torch.stack([loss_sum, num_correct, num_seen])).tolist()
         probabilities = vote(segment_probabilities(average.model, voters, compute), voters.track, how=voting)
         validation_loss, validation_accuracy = track_scores(probabilities, voters)
