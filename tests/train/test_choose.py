@@ -1,5 +1,6 @@
 """Claims about the other optimisers: each learns, goes on after a kill, and refuses what it cannot follow."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ def make_config(name: str, **recipe: Any) -> Params:
     return make_params(
         model="lstm",
         lstm={"hidden": 8, "num_layers": 1, "dropout": 0.1},
-        train={"epochs": 6, "batch_size": 4, "mixup": 0.0, "optimizer": name, **RECIPES.get(name, {}), **recipe},
-    )  # fmt: skip
+        train={"epochs": 6, "batch_size": 4, "mixup": 0.0, "optimizer": name}
+        | RECIPES.get(name, {})
+        | recipe,
+    )
 
 
 def train(toy: Toy, config: Params, unfinished: Path | None = None, *, killed_after: int = 99) -> fit.Fit:
@@ -104,9 +107,7 @@ def test_averaged_weights_refuse_batch_norm() -> None:
 
 
 def test_a_sweep_refuses_all_but_adamw(toy: Toy, tmp_path: Path) -> None:
-    frozen = type(toy.features)(
-        frames=toy.features.frames, index=toy.features.index, description=toy.features.description | {"body": {}}
-    )  # fmt: skip
+    frozen = dataclasses.replace(toy.features, description=toy.features.description | {"body": {}})
     for change, sentence in (({"optimizer": "prodigy"}, "is for AdamW"), ({"start": "a"}, "must be none")):
         config = make_params(model="vit", train=change)
         with pytest.raises(GenreproError, match=sentence):
