@@ -1,6 +1,7 @@
 """Stage download: fetch the data set's raw files from its declared remotes or from `source`.
 
-python -m stages.download        params: dataset, source, synthetic, folder, hub        -> data/<dataset>/raw/
+python -m stages.download        params: dataset, source, synthetic, composed, folder, hub
+    -> data/<dataset>/raw/
 """
 
 from pathlib import Path

@@ -1,17 +1,23 @@
-"""Stage source: what a local `source` holds, so that DVC notices a change.
+"""Stage source: what a local `source` holds and what `train.start` names, so that DVC notices a change.
 
-python -m stages.source          params: dataset, source    -> data/<dataset>/source.json
+python -m stages.source          params: dataset, source, train.start
+    -> data/<dataset>/source.json, models/start.json
 """
 
 from pathlib import Path
 
 import stages
-from genrepro.base import files, params
+from genrepro.base import files, params, starts
 from genrepro.download import listing
 
 
 def main() -> None:
     config = params.load()
+    list_source(config)
+    list_start(config)
+
+
+def list_source(config: params.Params) -> None:
     path = Path("data", config.dataset, "source.json")
     last = files.read_json(path) if path.is_file() else None
     found = listing.of_source(config.source)
@@ -23,6 +29,18 @@ def main() -> None:
     if found != last:
         files.write_json(path, found)
         print(f"{path}: {found['num_files']} files, {found['num_bytes'] / 1e6:.1f} MB")
+
+
+def list_start(config: params.Params) -> None:
+    path = Path("models", "start.json")
+    last = files.read_json(path) if path.is_file() else None
+    found = starts.listing(config.train.start)
+    if found is None and last is not None:
+        if last["model_sha256"]:
+            print(f"train.start = {config.train.start!r} is not on this machine: its last listing stands")
+        return
+    if (found := found or starts.NOTHING) != last:
+        files.write_json(path, found)
 
 
 if __name__ == "__main__":

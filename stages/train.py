@@ -9,6 +9,7 @@
 
 import time
 from dataclasses import asdict, astuple, fields
+from functools import partial
 from pathlib import Path
 
 import stages
@@ -34,20 +35,16 @@ def main() -> None:
         features=packed.description,
         split_sha256=files.sha256(data / "split.csv"),
     )
+    begin = train.start.read(config.train.start)
+    description = train.start.described(description, begin)
     unfinished = Path("models", "unfinished.safetensors")
+    fit = partial(train.run, packed, split, config, description, unfinished=unfinished, begin=begin)
     if devices.rank():  # one of several processes, and not the one that writes
-        train.run(packed, split, config, description, unfinished=unfinished)
+        fit()
         return
     with tracking.start("train", config, description) as run:
         start = time.perf_counter()
-        fitted, num_parameters = train.run(
-            packed,
-            split,
-            config,
-            description,
-            on_epoch=lambda epoch: run.log_epoch(asdict(epoch)),
-            unfinished=unfinished,
-        )
+        fitted, num_parameters = fit(on_epoch=lambda epoch: run.log_epoch(asdict(epoch)))
         seconds = time.perf_counter() - start
         if train.diverged(fitted):
             lr = f"train.lr = {config.train.lr:g}"

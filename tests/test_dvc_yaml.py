@@ -117,8 +117,9 @@ def test_the_source_is_looked_at_before_every_run_and_only_then() -> None:
     assert list(SOURCE["stages"]) == ["source"] and stage["wdir"] == ".."
     always = {name for name, stage in {**ALL, **SOURCE["stages"]}.items() if stage.get("always_changed")}
     assert always == {"source"}
-    (out,) = (path for listed in stage["outs"] for path in listed)
-    assert out in PIPELINE["stages"]["download"]["deps"]
+    source, start = (path for listed in stage["outs"] for path in listed)
+    assert source in PIPELINE["stages"]["download"]["deps"]
+    assert start in PIPELINE["stages"]["train"]["deps"]
 
 
 def test_audio_is_never_pushed() -> None:

@@ -16,6 +16,7 @@ from genrepro.base.sections import Section, build, read
 
 DATASETS = (
     "synthetic",
+    "composed",
     "gtzan",
     "gtzan_images",
     "fma_mini",
@@ -169,6 +170,10 @@ class Split(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train(Section):
+    start: str
+    """none, or the folder of a trained model whose weights the training begins with, as far as they fit."""
+    optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient"]
+    """What changes the weights. `train.choose` says what each of them refuses."""
     epochs: int
     """Passes over the training tracks."""
     batch_size: int
@@ -225,6 +230,7 @@ class Train(Section):
             "patience",
         ):
             self._check(key, holds=getattr(self, key) >= 0, must="be at least 0")
+        self._check("start", holds=bool(self.start), must="be none or name a folder")
         self._check("layer_decay", holds=0 < self.layer_decay <= 1, must="lie in 0 .. 1, above 0")
         shares = (
             "warmup",
@@ -263,6 +269,23 @@ class Synthetic(Section):
 
     def __post_init__(self) -> None:
         self._check("num_tracks", holds=self.num_tracks >= 40, must="be at least 40, four for each genre")
+        self._check("duration", holds=self.duration >= 2, must="be at least 2 s")
+        self._check("seed", holds=self.seed >= 0, must="be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Composed(Section):
+    artists_per_genre: int
+    """Artists of each of ten genres."""
+    tracks_per_artist: int
+    duration: float
+    """Length of each track in s."""
+    seed: int
+    """Seed of the composer only."""
+
+    def __post_init__(self) -> None:
+        self._check("artists_per_genre", holds=self.artists_per_genre >= 3, must="be at least 3, one a side")
+        self._check("tracks_per_artist", holds=self.tracks_per_artist >= 1, must="be at least 1")
         self._check("duration", holds=self.duration >= 2, must="be at least 2 s")
         self._check("seed", holds=self.seed >= 0, must="be at least 0")
 
@@ -327,6 +350,7 @@ class Params(Section):
     pretrained: Pretrained
     head: Head
     synthetic: Synthetic
+    composed: Composed
     folder: Folder
     hub: Hub
 

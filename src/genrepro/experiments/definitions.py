@@ -135,7 +135,7 @@ class Experiment:
     @property
     def needs(self) -> tuple[str, ...]:
         """Data sets and weights that the project does not have by itself."""
-        found = [] if self.params.dataset == "synthetic" else [self.params.dataset]
+        found = [] if self.params.dataset in ("synthetic", "composed") else [self.params.dataset]
         section = self.params.architecture()
         for key in ("weights", "embeddings"):
             named = section.get(key, "none")

@@ -109,7 +109,7 @@ def recipe(config: Params, sweep: Grid | None = None, *, probe: bool = False) ->
     used = ["mel", "segments", "audit", "split", "train", "evaluate", config.model]
     used += ["head"] if "head" in config.architecture() else []
     used = [name for name in used if not probe or name not in ("train", "head", "segments")]
-    used += [config.dataset] if config.dataset in ("synthetic", "folder", "hub") else []
+    used += [config.dataset] if config.dataset in ("synthetic", "composed", "folder", "hub") else []
     flat: dict[str, Any] = {"dataset": config.dataset, "model": config.model}
     for section in used:
         for key, value in config.section(section).items():

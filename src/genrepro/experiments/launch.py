@@ -160,7 +160,7 @@ def _extra(extra: Sequence[str]) -> dict[str, str]:
 def _source(experiment: Experiment, given: Mapping[str, str], data: Path | None) -> str | None:
     """Path of the data set in the folder ``data``, or None if -S or the data set itself gives it."""
     dataset = experiment.params.dataset
-    if dataset == "synthetic" or "source" in given:
+    if dataset in ("synthetic", "composed") or "source" in given:
         return None
     if data is not None and not data.is_dir():
         raise GenreproError(

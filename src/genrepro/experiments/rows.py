@@ -243,7 +243,7 @@ def _committed() -> tuple[list[str], Bar]:
         f"{test['num_tracks']}/{test['num_groups']}/1",
         _count(train["num_parameters"]),
         UNKNOWN,
-        "nothing" if config.dataset == "synthetic" else "its data",
+        "nothing" if config.dataset in ("synthetic", "composed") else "its data",
     ]
     bar = Bar(
         label=f"default: {config.dataset}, {config.split.strategy}",

@@ -95,6 +95,13 @@ def run(
             f"sweep: {config.model} has no frozen body, so each cell is a whole training: "
             "`genrepro sweep queue` writes the grid into DVC's queue."
         )
+    if config.train.optimizer != "adamw":
+        raise GenreproError(
+            f"sweep: a grid of rates is for AdamW, and train.optimizer = {config.train.optimizer}: set it to "
+            "adamw, or train it alone with `dvc exp run`."
+        )
+    if config.train.start != "none":
+        raise GenreproError("sweep: train.start must be none, because every head is new on a frozen body.")
     if config.train.patience:
         raise GenreproError("sweep: train.patience must be 0, so that every head runs all its epochs.")
     device = devices.device()

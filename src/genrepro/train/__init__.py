@@ -1,12 +1,14 @@
 """Stage train: from features to weights.
 
 In: a features folder, the split, the section ``train``. Out: the weights of the kept epoch and its curves.
-Read `fit` (the loop), `room` (batches that are large enough), `optimizer` (AdamW, rates, schedules),
+Read `fit` (the loop), `start` (weights of a trained model), `room` (batches that are large enough),
+`optimizer` (AdamW, rates, schedules), `choose` (other optimisers), `hypergradient` (a rate that learns),
 `augment` (shift, masks, mixup), `progress` (the state of a running training), `resume` (how a killed training
 goes on).
 """
 
+from genrepro.train import start
 from genrepro.train.fit import Fit, diverged, run
 from genrepro.train.progress import Epoch
 
-__all__ = ["Epoch", "Fit", "diverged", "run"]
+__all__ = ["Epoch", "Fit", "diverged", "run", "start"]

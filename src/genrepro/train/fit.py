@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from genrepro import models
 from genrepro.base import devices
+from genrepro.base.errors import GenreproError
 from genrepro.base.files import rounded
 from genrepro.base.params import Params, Train
 from genrepro.exact import dense
@@ -29,11 +30,13 @@ from genrepro.models.shared import batches
 from genrepro.models.shared.body import standardise
 from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.voting import segment_probabilities, vote
+from genrepro.train import choose, start
 from genrepro.train.augment import augment, mixup
-from genrepro.train.optimizer import adamw, schedule, set_rate
+from genrepro.train.optimizer import schedule, set_rate
 from genrepro.train.progress import Average, Epoch, Progress
 from genrepro.train.resume import Resume
 from genrepro.train.room import require_room
+from genrepro.train.start import Start
 
 Watch = Callable[[Epoch, nn.Module, list[float], list[float]], None]
 
@@ -63,6 +66,7 @@ def run(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     unfinished: Path | None = None,
     watch: Watch | None = None,
+    begin: Start | None = None,
 ) -> tuple[Fit, dict[str, int]]:
     """Build the model of ``description`` and fit it to the training side of ``split``.
 
@@ -80,17 +84,29 @@ def run(
         File that keeps the state and from which a killed training goes on. Deleted at the end.
     watch : callable, optional
         See `fit`. With it no progress bar is shown: the caller shows its own.
+    begin : Start, optional
+        The trained model that ``train.start`` names. What is taken of it is printed.
 
     Returns
     -------
     Fit
     dict
         ``num_parameters`` and ``num_trainable_parameters``.
+
+    Raises
+    ------
+    GenreproError
+        If nothing of ``begin`` fits, or if only a head is trained, for which there is no start.
     """
     compute = devices.compute(config.train.precision)
     resume = None if unfinished is None else _resume(unfinished, config, description, compute)
     num_genres = len(features.genres)
     if features.embedded:
+        if begin is not None:
+            raise GenreproError(
+                f"train.start begins with a trained body, and {config.model}.trainable_blocks = 0 freezes "
+                "another: set it to 1 or more, or train.start to none."
+            )
         model = models.build_head(
             config.model, description[config.model], num_genres=num_genres, inputs=description
         )
@@ -100,6 +116,12 @@ def run(
             config.model, description[config.model], num_genres=num_genres, inputs=description
         )
         models.load_weights(model)
+        if begin is not None:
+            taken = start.load(
+                model, begin, name=config.model, section=description[config.model], description=description
+            )
+            if not compute.rank:
+                print(f"start from {begin.folder}: {taken}")
     cutter = batches.Cutter(features.frames, device=compute.device, embedded=features.embedded)
     rng = generator(config.seed, "train.batches")
     params = config.train
@@ -197,7 +219,7 @@ def fit(
     require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
     model.to(memory_format=torch.channels_last)  # a third faster on a CPU, and a GPU uses tensor cores
     model.to(compute.device)
-    optimizer = adamw(model, params)
+    optimizer = choose.optimizer(model, params)
     network: Any = compute.share(model)
     if params.compile:
         network = torch.compile(network)
@@ -212,6 +234,7 @@ def fit(
         on_epoch(epoch)
     while len(progress.curves) < params.epochs and not progress.stalled(params.patience):
         network.train()
+        choose.begin(optimizer)
         loss_sum, num_correct, num_seen = (torch.zeros((), device=compute.device) for _ in range(3))
         step = len(progress.curves) * len(training)
         losses, accuracies = [], []
@@ -245,6 +268,7 @@ def fit(
             if watch is not None:
                 losses.append(loss.detach())
                 accuracies.append(correct / len(labels))
+        choose.end(optimizer)
         sums = compute.sum(torch.stack([loss_sum, num_correct, num_seen])).tolist()
         probabilities = vote(segment_probabilities(average.model, voters, compute), voters.track, how=voting)
         validation_loss, validation_accuracy = track_scores(probabilities, voters)

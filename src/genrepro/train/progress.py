@@ -113,6 +113,8 @@ class Progress:
             number, _, key = name.partition(".")
             moments.setdefault(int(number), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        for group, kept_numbers in zip(self.optimizer.param_groups, values["groups"], strict=True):
+            group.update(kept_numbers)
         # The fused kernel needs the moments in the same memory format as their parameters, channels last.
         for parameter, of_it in self.optimizer.state.items():
             for key, value in of_it.items():
@@ -124,7 +126,7 @@ class Progress:
             **{f"model.{name}": value for name, value in self.model.state_dict().items()},
             **{f"best.{name}": value for name, value in self.state.items()},
             **{
-                f"optimizer.{number}.{key}": value
+                f"optimizer.{number}.{key}": torch.as_tensor(value)
                 for number, moments in self.optimizer.state_dict()["state"].items()
                 for key, value in moments.items()
             },
@@ -141,5 +143,11 @@ class Progress:
             "curves": [asdict(epoch) for epoch in self.curves],
             "best_position": self.best_position,
             "average_step": self.average.step,
+            "groups": [_numbers(group) for group in self.optimizer.param_groups],
             "rng": self.rng.bit_generator.state,
         }
+
+
+def _numbers(group: dict[str, Any]) -> dict[str, float]:
+    """What an optimiser counts and measures in a group: schedule-free's steps, Prodigy's distance, a rate."""
+    return {key: value for key, value in group.items() if isinstance(value, int | float)}

@@ -42,6 +42,8 @@ class Score:
     """Beats per minute."""
     metre: int
     """Beats in a bar."""
+    tonic: int
+    """Pitch class of the key. 0 is C."""
     duration: float
     """Length of the excerpt [s]. A note may ring longer."""
     notes: dict[str, NDArray[np.void]]
@@ -109,6 +111,7 @@ def compose(*, style: Style, artist: Artist, rng: np.random.Generator, duration:
     return Score(
         tempo=tempo,
         metre=metre,
+        tonic=tonic,
         duration=duration,
         notes={name: perform(events, duration=duration) for name, events in notes.items()},
         hits={name: perform(events, duration=duration) for name, events in hits.items()},
