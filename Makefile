@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PAGE_STAMP := $(VENV)/.installed-page
 DEV_STAMP := $(VENV)/.installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-COMPILE := pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --allow-unsafe
+COMPILE := uv pip compile --quiet --universal --generate-hashes --strip-extras --no-emit-index-url --no-header --no-annotate
 # dvc.yaml calls `python`, which must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -46,8 +46,8 @@ review: $(STAMP)  ## what this checkout changes against BASE=main, and whether i
 model: $(STAMP)  ## write the model that comes with genrepro anew, from models/, and its figure in README.md
 	said=$$(python -m genrepro.serve.default) && sed -i "s|^    model: .* (the model|    $$said (the model|" README.md
 
-# pip-compile writes them, the page's first, since gradio bounds what a run needs too. They hold no index address, so
-# any mirror can serve them.
+# uv writes them, for every system and Python version, the page's first, since gradio bounds what a run needs too. They
+# hold no index address, so any mirror can serve them, and a hash of every file, so no mirror can change one.
 lock: $(DEV_STAMP)  ## pin every version anew: what a run and the page need, then what tests add
 	$(COMPILE) --extra page --output-file requirements-page.lock pyproject.toml
 	$(COMPILE) --constraint requirements-page.lock --output-file requirements.lock pyproject.toml
