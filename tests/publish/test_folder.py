@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from genrepro.base import files, params, tables
 from genrepro.cli import app
 from genrepro.publish.licences import LICENCES
+from genrepro.serve import worth
 
 mlcroissant = pytest.importorskip("mlcroissant", reason="the extra `publish` is not installed")
 
@@ -24,6 +25,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     description = files.read_json(folder / "models" / "model.json")
     description["worth"] = {"dataset": "synthetic", "split_strategy": "artist", **SCORES_AS_TEXT}
     files.write_json(folder / "models" / "model.json", description)
+    worth.seal(folder / "models")
     files.write_json(folder / "metrics" / "test.json", SCORES)
     ids = pd.read_csv(folder / "data" / "synthetic" / "split.csv")["track_id"]
     rows = [
@@ -89,7 +91,7 @@ def test_the_published_model_predicts(published: Path, repository: Path) -> None
 
 def test_no_audio_is_published(published: Path) -> None:
     assert {path.name for path in published.iterdir()} == {
-        "model.safetensors", "model.json", "README.md", "tracks.csv", "croissant.json",
+        "model.safetensors", "model.json", "model.json.sha256", "README.md", "tracks.csv", "croissant.json",
     }  # fmt: skip
 
 
