@@ -206,7 +206,7 @@ def temporary() -> Iterator[Path]:
 
 
 @settings(
-    max_examples=int(EXAMPLES or 2000),
+    max_examples=int(EXAMPLES or 600),
     derandomize=EXAMPLES is None,
     database=None,
     deadline=None,
