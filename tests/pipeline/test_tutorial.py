@@ -37,7 +37,7 @@ def shape(line: str) -> str:
 
 
 def as_gtzan(raw: Path) -> dict[str, bytes]:
-    """Composed tracks under the names of GTZAN's clips: of each genre up to two for each side of its lists."""
+    """Composed tracks under the names of GTZAN's clips: up to two of each genre and side of its lists."""
     composed = {folder.name: sorted(folder.glob("*.wav")) for folder in raw.iterdir() if folder.is_dir()}
     names = sorted(gtzan_clips(per_side=2, duration=0.01))
     return {name: composed[name.split("/")[0]].pop().read_bytes() for name in names}

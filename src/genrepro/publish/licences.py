@@ -1,4 +1,4 @@
-"""What each data set may be used for, as its module in `genrepro.datasets` says."""
+"""The terms of use of each data set, as its module in `genrepro.datasets` states them."""
 
 from dataclasses import dataclass
 
