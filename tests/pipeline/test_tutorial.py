@@ -31,8 +31,9 @@ def shape(line: str) -> str:
     """A line without what another processor, or other music, may change."""
     line = re.sub(rf"\b({GENRES})\b", "GENRE", line.strip().rstrip(","))
     line = re.sub(r"\([0-9a-f]{7,}\)", "(COMMIT)", line)
-    # "noise" or not: the sentence's beginning depends on the numbers.
+    # "noise" or not: beginning and end of the sentence depend on the numbers.
     line = re.sub(r"^.*?: B - A is", "SENTENCE: B - A is", line)
+    line = re.sub(r"(often be missed here\.).*", r"\1", line)
     return re.sub(r"\s+", " ", re.sub(r"[+-]?\d+(\.\d+)?(e-\d+)?", "#", line))
 
 
