@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -452,11 +453,11 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
     response = requests.Response()
     response.url, response.status_code = "https://example.org/a.zip", 302
     response.headers["Location"] = "http://example.org/a.zip"
-    with http._session() as session, pytest.raises(http.Refused, match="from https to http"):
-        session.get_redirect_target(response)
+    with http.session(seconds_for_head=1) as asking, pytest.raises(http.Refused, match="from https to http"):
+        asking.get_redirect_target(response)
     response.headers["Location"] = "/b.zip"
-    with http._session() as session:
-        assert session.get_redirect_target(response) == "/b.zip"
+    with http.session(seconds_for_head=1) as asking:
+        assert asking.get_redirect_target(response) == "/b.zip"
 
 
 def test_a_redirect_to_another_host_is_followed_without_the_password(server: Server, cache: Path) -> None:
@@ -484,6 +485,19 @@ def test_a_mirror_that_trickles_is_left_for_the_next(
     alone = Remote(name="other.zip", urls=(server.serve("/crawl.zip", CONTENT[::-1]),))
     server.always["/crawl.zip"] = Fault(pace=0.02)
     assert "sends fewer than 500 bytes a second" in complaint(alone, cache)
+
+
+def test_a_mirror_whose_headers_trickle_is_left_for_the_next(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "PATIENCE", 0.3)
+    slow = server.serve("/slow.zip", CONTENT)
+    server.always["/slow.zip"] = Fault(head_pace=0.05)  # a head of 200 bytes takes 10 s
+    both = Remote(name="music.zip", urls=(slow, server.serve(PATH, CONTENT)), checksum=SHA1)
+    begun = time.monotonic()
+    assert fetch(both, cache=cache).read_bytes() == CONTENT
+    assert time.monotonic() - begun < 5
+    assert "takes more than 0.3 s to send its headers" in complaint(unknown(slow), cache)
 
 
 def test_a_file_that_somebody_changed_in_the_cache_is_downloaded_again(

@@ -37,8 +37,7 @@ def test_a_body_is_run_once_whatever_layer_or_split_is_chosen(reproduced: Projec
         path = project.path / "data" / "synthetic" / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.rmtree(project.path / "body")
-    for stage in ("features", "train", "evaluate", "probe"):
-        assert (done := project.stage(stage)).returncode == 0, done.stderr
+    project.stages("features", "train", "evaluate", "probe")
     probed = project.json("probe")
     assert 0 <= probed["logistic"]["accuracy"] <= 1
     assert probed["logistic"]["layer"] in (0, 1, 2, "mean", "all")

@@ -46,7 +46,7 @@ def test_every_command_of_dvc_works_in_a_clone_where_no_sweep_has_run(
     settings = [argument for override in overrides for argument in ("-S", override)]
     quiet(clone.run("dvc", "exp", "run", "--queue", "--name", "later", *settings))
     clone.run("dvc", "queue", "start")
-    clone.wait_for_queue()
+    clone.wait_for_queue("later")
     quiet(clone.run("dvc", "exp", "apply", "later"))
     assert "weights: pretrained/tiny.pth" in (clone.path / "params.yaml").read_text()
     quiet(clone.run("dvc", "exp", "push", str(tmp_path / "hub.git"), "here", "later"))

@@ -1,6 +1,5 @@
 """The whole pipeline from what people download: over HTTP that breaks, from archives and from folders."""
 
-import hashlib
 import json
 import tarfile
 import zipfile
@@ -44,19 +43,6 @@ def project(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def declare(project: Project, **remotes: tuple[Path, list[str]]) -> None:
-    """Override remotes: a file, whose hash and size are declared, and its mirrors."""
-    entries = {
-        name: {
-            "urls": urls,
-            "checksum": f"sha1:{hashlib.sha1(path.read_bytes()).hexdigest()}",
-            "num_bytes": path.stat().st_size,
-        }
-        for name, (path, urls) in remotes.items()
-    }
-    Path(project.environment["GENREPRO_REMOTES"]).write_text(json.dumps(entries))
-
-
 def repro(project: Project) -> list[str]:
     return stages_run(project.run("dvc", "repro").stdout)
 
@@ -77,7 +63,7 @@ def test_gtzan_over_a_bad_line_from_its_archive_and_from_its_folder(
     mirror = server.serve("/genres.tar.gz", content)
     third = len(content) // 3
     server.queue("/genres.tar.gz", Fault(drop_after=third), Fault(drop_after=third))
-    declare(project, gtzan_original=(site / "genres.tar.gz", [page, mirror]))
+    project.declare(gtzan_original=(site / "genres.tar.gz", [page, mirror]))
     project.set(dataset="gtzan", source="auto")
     assert repro(project) == STAGES
     assert server.ranges("/genres.tar.gz") == [None, f"bytes={third}-", f"bytes={2 * third}-"]
@@ -135,7 +121,7 @@ def test_fma_over_a_bad_line_from_its_archives_and_from_their_folders(
         name: [server.url(f"/short/{name}.zip"), server.url(f"/{name}.zip")]
         for name in ("fma_metadata", "fma_small")
     }
-    declare(project, **{name: (path, mirrors[name]) for name, path in paths.items()})
+    project.declare(**{name: (path, mirrors[name]) for name, path in paths.items()})
     project.set(dataset=dataset, source="auto", split={"strategy": "official"})
     ran = stages_run(project.run("dvc", "repro", "split").stdout)  # after that it is as GTZAN
     assert ran == STAGES[:5]
@@ -165,7 +151,7 @@ def test_fma_over_a_bad_line_from_its_archives_and_from_their_folders(
 
 
 def test_a_dead_network_names_the_local_way(project: Project) -> None:
-    declare(project, gtzan_original=(Path(__file__), ["http://127.0.0.1:9/genres.tar.gz"]))
+    project.declare(gtzan_original=(Path(__file__), ["http://127.0.0.1:9/genres.tar.gz"]))
     remotes = Path(project.environment["GENREPRO_REMOTES"])
     entries = json.loads(remotes.read_text())
     remotes.write_text(json.dumps(entries | {"gtzan_hugging_face": entries["gtzan_original"]}))

@@ -1,18 +1,23 @@
 """Claims about `genrepro publish`: others' own libraries read what it writes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from support.builders import ROOT
+from support.hub import TOKEN, Hub
 from support.listening import make_repository
 from typer.testing import CliRunner
 
 from genrepro.base import files, params, tables
 from genrepro.cli import app
 from genrepro.publish.licences import LICENCES
+from genrepro.serve import worth
 
 mlcroissant = pytest.importorskip("mlcroissant", reason="the extra `publish` is not installed")
 
@@ -24,6 +29,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     description = files.read_json(folder / "models" / "model.json")
     description["worth"] = {"dataset": "synthetic", "split_strategy": "artist", **SCORES_AS_TEXT}
     files.write_json(folder / "models" / "model.json", description)
+    worth.seal(folder / "models")
     files.write_json(folder / "metrics" / "test.json", SCORES)
     ids = pd.read_csv(folder / "data" / "synthetic" / "split.csv")["track_id"]
     rows = [
@@ -89,7 +95,7 @@ def test_the_published_model_predicts(published: Path, repository: Path) -> None
 
 def test_no_audio_is_published(published: Path) -> None:
     assert {path.name for path in published.iterdir()} == {
-        "model.safetensors", "model.json", "README.md", "tracks.csv", "croissant.json",
+        "model.safetensors", "model.json", "model.json.sha256", "README.md", "tracks.csv", "croissant.json",
     }  # fmt: skip
 
 
@@ -101,6 +107,39 @@ def test_a_folder_with_something_else_in_it_is_left_alone(
     done = CliRunner().invoke(app, ["publish", "--to", str(tmp_path)])
     assert done.exit_code == 1 and "is not empty: name a new folder." in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def publish_to(hub: Hub, repository: Path, home: Path, *, token: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: huggingface_hub reads HF_ENDPOINT when it is imported."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {
+        "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_TOKEN": token, "NO_PROXY": "127.0.0.1",
+        "HF_HUB_DISABLE_XET": "1",  # the other way of large files, which needs a service of its own
+        "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT / "src"),
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "genrepro", "publish", "--to", "hf://me/my-model"],
+        cwd=repository, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_the_hub_gets_what_the_folder_holds(repository: Path, published: Path, tmp_path: Path) -> None:
+    """By its own client over HTTP: the repository is made, weights go by LFS, the rest in one commit."""
+    with Hub({}) as hub:
+        done = publish_to(hub, repository, tmp_path / "home", token=TOKEN)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == f"{hub.url}/me/my-model"
+        assert list(hub.large) == [files.sha256(published / "model.safetensors")]
+        sent = hub.repositories["me/my-model"]
+    assert sent == {path.name: path.read_bytes() for path in published.iterdir()}
+
+
+def test_a_hub_that_refuses_gets_a_sentence(repository: Path, tmp_path: Path) -> None:
+    with Hub({}) as hub:
+        done = publish_to(hub, repository, tmp_path / "home", token="hf_of_nobody")
+        assert done.returncode == 1 and hub.repositories == {}
+    assert "genrepro: the hub did not take me/my-model: " in done.stderr and "Traceback" not in done.stderr
+    assert "hf auth login" in done.stderr and "hf_of_nobody" not in done.stdout + done.stderr
 
 
 def test_every_data_set_has_its_terms() -> None:

@@ -64,6 +64,29 @@ def test_in_a_folder_without_a_model_it_answers(tmp_path: Path, monkeypatch: pyt
     assert json.loads(done.stdout)["probabilities"] == Predictor(default.FOLDER)(clip).probabilities
 
 
+def test_a_description_with_plausible_changes_answers_but_claims_nothing(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests
+) -> None:
+    genres = SHIPPED["genres"]
+    for change in (
+        {"genres": [*genres[1:], genres[0]]},
+        {"mean": SHIPPED["mean"] + 10},
+        {"worth": {**SHIPPED["worth"], "accuracy": "0.99"}},
+    ):
+        with subtests.test(change=change):
+            folder = tmp_path_factory.mktemp("changed") / "models"
+            shutil.copytree(default.FOLDER, folder)
+            clip = str(write_tone(folder.parent))
+            answers = [CliRunner().invoke(app, ["predict", "--model", str(folder), clip])]
+            files.write_json(folder / "model.json", {**SHIPPED, **change})
+            answers.append(CliRunner().invoke(app, ["predict", "--model", str(folder), clip]))
+            assert [answer.exit_code for answer in answers] == [0, 0]
+            assert "accuracy" in answers[0].stderr and "changed" not in answers[0].stderr
+            assert answers[1].stderr == (
+                "model: cnn, whose model.json was changed after it was measured: its accuracy is unknown\n"
+            )
+
+
 def write_tone(folder: Path) -> Path:
     import soundfile
 
@@ -100,7 +123,7 @@ def test_a_wheel_holds_it(tmp_path: Path) -> None:
     listed = subprocess.run(
         [sys.executable, "-m", "zipfile", "--list", str(wheel)], check=True, capture_output=True, text=True
     ).stdout
-    for name in ("model.safetensors", "model.json"):
+    for name in ("model.safetensors", "model.json", "model.json.sha256"):
         assert f"genrepro/serve/shipped/{name}" in listed
 
 

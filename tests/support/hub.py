@@ -5,8 +5,12 @@
 
 It answers what the libraries ask for: the commit of a revision, the tree below a folder, facts of paths, and
 files, whole or by Range. Everything else is 404, as on the real hub for what does not exist.
+
+Who sends `TOKEN` may also create a repository and commit files to it: text within the commit, weights by LFS
+before it. They are in `Hub.repositories` afterwards.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -17,13 +21,16 @@ from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
+TOKEN = "hf_of_a_tester"
 
 
 class Hub:
     """A context manager; ``asked`` is every method and path, in their order."""
 
     def __init__(self, repositories: Mapping[str, Mapping[str, bytes]]) -> None:
-        self.repositories = repositories
+        self.repositories = {name: dict(files) for name, files in repositories.items()}
+        self.large: dict[str, bytes] = {}
+        """What came by LFS, by its hash."""
         self.asked: list[str] = []
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -47,6 +54,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
+    def do_PUT(self) -> None:
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        name = self.path.removeprefix("/large/")
+        self.hub.asked.append(f"PUT {self.path}")
+        if hashlib.sha256(content).hexdigest() != name:
+            return self._send(400, b"another file", {})
+        self.hub.large[name] = content
+        return self._send(200, b"", {})
+
     do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -55,6 +71,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
+        writes = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", path) or re.fullmatch(
+            r"/([^/]+/[^/]+)\.git/info/lfs/objects/(batch)", path
+        )
+        if path == "/api/validate-yaml":  # the head of a README.md
+            return self._json({"errors": [], "warnings": []})
+        if self.command == "POST" and (writes or path == "/api/repos/create"):
+            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                return self._send(401, b'{"error": "Invalid credentials"}', {})
+            if writes is None:
+                return self._json(self._create(**json.loads(body)))
+            if writes[1] in self.hub.repositories:
+                return self._json(getattr(self, f"_{writes[2]}")(writes[1], body))
         if found := re.fullmatch(
             r"/api/(?:datasets|models)/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/([^/]+)/?(.*))?", path
         ):
@@ -67,6 +95,37 @@ class _Handler(BaseHTTPRequestHandler):
             if content is not None and revision in ("main", COMMIT):
                 return self._file(content)
         return self._send(404, b"{}", {"X-Error-Code": self._missing(path)})
+
+    def _create(self, name: str, organization: str, **_: Any) -> dict[str, str]:
+        self.hub.repositories.setdefault(f"{organization}/{name}", {})
+        return {"url": f"{self.hub.url}/{organization}/{name}"}
+
+    def _preupload(self, name: str, body: bytes) -> dict[str, Any]:
+        """Which files go by LFS."""
+        paths = [file["path"] for file in json.loads(body)["files"]]
+        modes = {path: "lfs" if path.endswith(".safetensors") else "regular" for path in paths}
+        return {"files": [{"path": path, "uploadMode": modes[path], "shouldIgnore": False} for path in paths]}
+
+    def _batch(self, name: str, body: bytes) -> dict[str, Any]:
+        """Where large files are to be put."""
+        objects = json.loads(body)["objects"]
+        return {
+            "transfer": "basic",
+            "objects": [
+                {**entry, "actions": {"upload": {"href": f"{self.hub.url}/large/{entry['oid']}"}}}
+                for entry in objects
+            ],
+        }
+
+    def _commit(self, name: str, body: bytes) -> dict[str, str]:
+        files = self.hub.repositories[name]
+        for line in map(json.loads, body.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.hub.large[value["oid"]]
+        return {"commitUrl": f"{self.hub.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT}
 
     def _missing(self, path: str) -> str:
         """What the hub calls what is not there."""

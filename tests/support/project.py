@@ -1,5 +1,6 @@
 """A small copy of the project in a temporary folder, with a git history and a DVC cache of its own."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -51,6 +52,12 @@ class Project:
     def stage(self, name: str) -> subprocess.CompletedProcess[str]:
         return self.run("python", "-m", f"stages.{name}", check=False)
 
+    def stages(self, *names: str) -> None:
+        """Run stages one after another in one process, without DVC: a start with torch takes two seconds."""
+        modules = ", ".join(names)
+        calls = f"run(lambda: [stage.main() for stage in ({modules},)])"
+        self.run("python", "-c", f"import stages; from stages import run, {modules}; {calls}")
+
     def set(self, **sections: object) -> None:
         """Change params.yaml: a section's keys, or a top-level value."""
         yaml = YAML()
@@ -62,6 +69,18 @@ class Project:
             else:
                 values[section] = change
         yaml.dump(values, path)
+
+    def declare(self, **remotes: tuple[Path, list[str]]) -> None:
+        """Override remotes: a file, whose hash and size are declared, and its mirrors."""
+        entries = {
+            name: {
+                "urls": urls,
+                "checksum": f"sha1:{hashlib.sha1(path.read_bytes()).hexdigest()}",
+                "num_bytes": path.stat().st_size,
+            }
+            for name, (path, urls) in remotes.items()
+        }
+        Path(self.environment["GENREPRO_REMOTES"]).write_text(json.dumps(entries))
 
     def json(self, name: str) -> dict:
         return json.loads((self.path / "metrics" / f"{name}.json").read_text())
@@ -75,13 +94,24 @@ class Project:
         shutil.copytree(self.path, path, symlinks=True)
         return Project(path)
 
-    def wait_for_queue(self) -> None:
-        """Until the queue's workers have nothing left, at most five minutes."""
-        for _ in range(300):
-            status = self.run("dvc", "queue", "status").stdout
-            if "Queued" not in status and "Running" not in status:
-                return
-            time.sleep(1)
+    def wait_for_queue(self, *names: str) -> None:
+        """Until the queue's workers have nothing left, at most ten minutes.
+
+        Git shows in a blink that the experiments ``names`` are there. To ask DVC takes a second of processor
+        time, so it is asked at the end, and now and then in case one of them fails.
+        """
+        status, deadline = "", time.monotonic() + 600
+        asked = time.monotonic()
+        while time.monotonic() < deadline:
+            there = self.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+            if all(any(ref.endswith(f"/{name}") for ref in there) for name in names) or (
+                time.monotonic() > asked + 20
+            ):
+                status = self.run("dvc", "queue", "status").stdout
+                asked = time.monotonic()
+                if "Queued" not in status and "Running" not in status:
+                    return
+            time.sleep(0.5)
         raise AssertionError(status)
 
     def clone(self, path: Path, **environment: str) -> "Project":

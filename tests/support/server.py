@@ -11,6 +11,7 @@ asked for. Each queued fault spoils one answer, in their order; `server.always` 
 """
 
 import hashlib
+import io
 import re
 import socketserver
 import threading
@@ -42,6 +43,8 @@ class Fault:
     """Bytes of the body after which the server waits for `Server.release`."""
     pace: float | None = None
     """Seconds between two bytes of the body."""
+    head_pace: float | None = None
+    """Seconds between two bytes of the status line and the headers."""
     ignore_range: bool = False
     """Send the whole file, whatever was asked for."""
     shift: int = 0
@@ -132,11 +135,15 @@ class Server:
                     authorization=headers.get("Authorization"),
                 )
             )
+        whole = handler.wfile
+        if fault.head_pace is not None:
+            handler.wfile = _Trickle(whole, fault.head_pace, self._released)
         handler.send_response(status)
         for name, value in sent.items():
             if value is not None:
                 handler.send_header(name, value)
         handler.end_headers()
+        handler.wfile = whole
         if handler.command == "HEAD":
             return
         hold = fault.hold_after or 0
@@ -145,13 +152,9 @@ class Server:
             self._held.set()
             self._released.wait(WAIT)
         rest = body[hold : fault.drop_after]
-        if fault.pace is None:
-            handler.wfile.write(rest)
-            return
-        for place in range(len(rest)):
-            handler.wfile.write(rest[place : place + 1])
-            if self._released.wait(fault.pace):
-                return
+        if fault.pace is not None:
+            handler.wfile = _Trickle(whole, fault.pace, self._released)
+        handler.wfile.write(rest)
 
 
 def _answer(
@@ -178,6 +181,20 @@ def _ranged(file: _File, headers: Mapping[str, Any], fault: Fault) -> tuple[int,
         return 416, {"Content-Range": f"bytes */{total}"}, b""
     span = {"Content-Range": f"bytes {start}-{total - 1}/{total}"}
     return 206, {**file.validators, **span}, file.content[start:]
+
+
+class _Trickle(io.RawIOBase):
+    """Writes one byte after another, until the test has ended."""
+
+    def __init__(self, file: Any, pace: float, ended: threading.Event) -> None:
+        self.file, self.pace, self.ended = file, pace, ended
+
+    def write(self, data: Any) -> int:
+        for byte in bytes(data):
+            self.file.write(bytes([byte]))
+            if self.ended.wait(self.pace):
+                break
+        return len(data)
 
 
 class _Http(ThreadingHTTPServer):

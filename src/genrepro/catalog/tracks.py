@@ -1,8 +1,8 @@
 """The catalog: identity from the data set's own tables, facts from each file's header and bytes.
 
-Nothing is decoded here and nothing is dropped unseen: a file that is missing, whose header cannot be read or
-whose content is not what its data set published keeps its row and gets a fault; what has no genre cannot be a
-row, and is counted by kind.
+Nothing is decoded here, and nothing is dropped unseen. A file keeps its row and gets a fault if it is
+missing, if its header cannot be read, or if its content is not what the data set published. Files without a
+genre get no row. They are counted by kind.
 """
 
 import hashlib

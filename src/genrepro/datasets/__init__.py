@@ -12,6 +12,10 @@ functions (tests/datasets/test_contract.py checks them):
     Put the raw files into the folder ``raw``.
 ``read_catalog(raw)``
     Return one row per track, with the columns of `IDENTITY`.
+
+What several of them share: `layouts` (what folders say of a file), `spreadsheet` (a table that somebody
+made), `columns` (of a table from the hub), `fma` (all sizes of FMA), `tables` (facts that are not in the
+downloads), `synthesis` (the composer).
 """
 
 from importlib import import_module

@@ -14,30 +14,26 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from io import FileIO
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
 from urllib3.exceptions import HTTPError
 
 from genrepro.download import disk
 from genrepro.download.partials import Partial
+from genrepro.download.session import Refused, session
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import Response
 
 CHUNK = 1 << 17  # bytes: small enough for smooth progress on a slow line, large enough for a fast one
 CONNECT_TIMEOUT = 15.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte: servers that read archives from tape are slow
-PATIENCE = 120.0  # seconds over which a mirror's pace is measured
+PATIENCE = 120.0  # seconds for the whole head of an answer, and over which the pace of its body is measured
 SLOWEST = 500.0  # bytes a second; at this pace a gigabyte takes three weeks, and another mirror is better
 ATTEMPTS = 5  # attempts in a row without a new byte, after which it gives up
 BACKOFF = 0.5  # seconds before the first repetition, doubled with each failure
 LONGEST_WAIT = 60.0  # seconds; if a server asks for more, the next mirror is tried
 
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses that may be gone a moment later
-
-
-class Refused(Exception):  # noqa: N818 - a finding about a mirror, not yet an error
-    """A URL does not give the file. The message completes a sentence that begins with the URL."""
 
 
 class _Broken(Exception):  # noqa: N818 - a reason to try again
@@ -119,32 +115,14 @@ def _attempt(url: str, partial: Partial, *, num_bytes: int | None, name: str) ->
         partial.patched = True
     try:
         with (
-            _session() as session,
-            session.get(
+            session(seconds_for_head=PATIENCE) as asking,
+            asking.get(
                 url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
             ) as response,
         ):
             _take(response, partial, num_bytes=num_bytes, name=name)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _Broken(_reason(error)) from error
-
-
-def _session() -> "Session":
-    """A session that follows redirects to http and https alone, and never from https back to http."""
-    import requests
-
-    class Session(requests.Session):
-        def get_redirect_target(self, response: "Response") -> str | None:
-            target = super().get_redirect_target(response)
-            if target is not None:
-                before, after = urlsplit(response.url), urlsplit(urljoin(response.url, target))
-                if after.scheme not in {"http", "https"}:
-                    raise Refused(f"redirects to {after.scheme}:, which is not http or https")
-                if (before.scheme, after.scheme) == ("https", "http"):
-                    raise Refused("redirects from https to http, where anybody on the way could change it")
-            return target
-
-    return Session()
 
 
 def _pieces(response: "Response") -> Iterator[bytes]:

@@ -107,7 +107,7 @@ def commits(experiment: Experiment) -> Iterator[tuple[int, int | None, str]]:
 
 
 def check(commit: str, experiment: Experiment, seed: int, fold: int | None = None) -> Params:
-    """What DVC's commit ran with.
+    """The parameters that DVC's commit ran with.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def check(commit: str, experiment: Experiment, seed: int, fold: int | None = Non
 
 
 def _run(commit: str, experiment: Experiment, seed: int, fold: int | None) -> Run:
-    """What DVC's commit says; GenreproError, the rest of a sentence, if it is not this experiment's."""
+    """The results in DVC's commit. GenreproError, the rest of a sentence, if it is not this experiment's."""
     ran = check(commit, experiment, seed, fold)
     split = _json(commit, "metrics/split.json")
     if experiment.probe is not None:

@@ -1,4 +1,4 @@
-"""What an entry of experiments.yaml, an experiment and a question are."""
+"""Dataclasses for the entries, experiments and questions of experiments.yaml."""
 
 import dataclasses
 from dataclasses import dataclass

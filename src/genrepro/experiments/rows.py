@@ -307,7 +307,7 @@ def _split_name(strategy: str, *, folds: int, leaky: bool) -> str:
 
 
 def _needs(of: Experiment) -> str:
-    """What a run needs that the project has not, in short. The data's name has a column of its own."""
+    """The inputs that a run needs and the project lacks, in short. The data has a column of its own."""
     short = [
         "its data" if need == of.params.dataset
         else "embeddings" if need.endswith(".parquet")

@@ -1,4 +1,4 @@
-"""What the training set knows of a file: the file itself, another copy of it, and what sounds most alike."""
+"""Look a file up in the training set: the file itself, another copy of it, and the most similar tracks."""
 
 import hashlib
 from dataclasses import dataclass

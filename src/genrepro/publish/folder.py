@@ -34,8 +34,9 @@ def write(model: Path, target: Path, *, data: Path = Path("data"), metrics: Path
     scores = files.read_json(metrics / "test.json")
     with files.replacing(target) as partial:
         partial.mkdir(parents=True)
-        for name in ("model.safetensors", "model.json"):
-            shutil.copyfile(model / name, partial / name)
+        for name in ("model.safetensors", "model.json", worths.SEAL):
+            if (model / name).exists():  # the seal is there only if model.json says its own worth
+                shutil.copyfile(model / name, partial / name)
         written = card.model_card(description, scores=scores, worth=known, licence=licence)
         written.save(partial / "README.md")
         table.to_csv(partial / "tracks.csv", index=False, lineterminator="\n")

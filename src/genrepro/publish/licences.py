@@ -1,4 +1,4 @@
-"""What each data set may be used for, as its module in `genrepro.datasets` says."""
+"""The terms of use of each data set, as its module in `genrepro.datasets` states them."""
 
 from dataclasses import dataclass
 
@@ -24,12 +24,14 @@ _GTZAN = Licence(
     "No licence was ever published. The clips are excerpts of commercial recordings, for research only.",
 )
 _OWN = Licence("unknown", "The terms are those of the collection's owner.")
+_COMPOSED = Licence(
+    "https://creativecommons.org/publicdomain/zero/1.0/",
+    "The music is machine-made and free of rights.",
+    weights="mit",
+)
 LICENCES = {
-    "synthetic": Licence(
-        "https://creativecommons.org/publicdomain/zero/1.0/",
-        "The music is machine-made and free of rights.",
-        weights="mit",
-    ),
+    "synthetic": _COMPOSED,
+    "composed": _COMPOSED,
     "gtzan": _GTZAN,
     "gtzan_images": _GTZAN,
     "fma_mini": _FMA,

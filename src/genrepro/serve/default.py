@@ -5,7 +5,8 @@ before anything was trained.
 
 ``shipped/model.json`` is the description of the default run, with the hash of the shipped file, with
 ``origin_sha256``, the hash in models/model.json, and with what the model is worth. A test compares both with
-the committed models/model.json and metrics/test.json.
+the committed models/model.json and metrics/test.json. ``shipped/model.json.sha256`` is the hash of the
+description: if somebody edits it, `predict` still answers but claims no accuracy.
 """
 
 import sys
@@ -51,6 +52,7 @@ def write(trained: Path, target: Path = FOLDER) -> None:
     }
     description |= {"origin_sha256": description["weights_sha256"], "worth": known}
     checkpoint.save(target, state, description)
+    worth.seal(target)
 
 
 if __name__ == "__main__":

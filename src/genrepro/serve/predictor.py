@@ -187,7 +187,7 @@ class Predictor:
         return found
 
     def embedding(self, spectrogram: np.ndarray) -> np.ndarray:
-        """What the model's last layer reads of a track, the mean over its voting segments.
+        """The input of the model's last layer, averaged over the voting segments of a track.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ class Predictor:
         return torch.cat(means).cpu().numpy()
 
     def _cutter(self, frames: np.ndarray) -> "tuple[Cutter, int]":
-        """What cuts segments out of a track's frames, and how many frames it has."""
+        """A function that cuts segments out of a track's frames, and the number of frames."""
         from genrepro.models.shared.batches import Cutter
 
         return Cutter(normalise(frames, self.description).astype(np.float16), device=self.device), len(frames)
@@ -247,7 +247,7 @@ class Predictor:
 
 
 def _opened(file: Path | bytes, name: str | None) -> tuple[Any, str]:
-    """What libsndfile and PIL read, and its name for messages."""
+    """A source that libsndfile and PIL can read, and its name for messages."""
     if isinstance(file, bytes):
         return io.BytesIO(file), name or f"{len(file)} bytes"
     _require_file(file)

@@ -54,7 +54,7 @@ def command(*, host: str, port: int) -> list[str]:
 
 
 def environment(version: Version, *, allow_paths: Path | None = None) -> dict[str, str]:
-    """What the server's process is told: the model, the store, and the folder that it may read."""
+    """Environment of the server's process: the model, the store, and the folder that it may read."""
     told = {
         _MODEL: f"models:/{version.name}/{version.number}",
         "MLFLOW_TRACKING_URI": stores.address(),

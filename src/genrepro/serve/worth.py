@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from genrepro.base import sections
-from genrepro.base.files import read_json
+from genrepro.base.files import read_json, replacing, sha256
 
 SCORES = ("accuracy", "accuracy_low", "accuracy_high", "num_tracks", "leaky")
+SEAL = "model.json.sha256"
 
 
 def text(worth: Mapping[str, str]) -> str:
     """The model, its data and its accuracy in words, as far as they are known."""
+    if "changed" in worth:
+        return f"{worth['model']}, whose model.json was {worth['changed']}: its accuracy is unknown"
     parts = [worth.get("model", "a model") + (f" on {worth['dataset']}" if "dataset" in worth else "")]
     if "split_strategy" in worth:
         parts.append(f"split by {worth['split_strategy']}")
@@ -31,9 +34,23 @@ def of(folder: Path, description: Mapping[str, Any]) -> dict[str, str]:
     folder : Path
         Holds ``model.safetensors`` and ``model.json``.
     description : mapping
-        The contents of ``model.json``. That of the model which comes with genrepro says it itself.
+        The contents of ``model.json``. That of the model which comes with genrepro says it itself. It is
+        believed only if ``model.json.sha256`` holds its hash: genres or a mean that somebody edited would
+        give other answers than those that were measured.
     """
-    return {"model": str(description["model"]), **(description.get("worth") or by_lock(folder))}
+    name = str(description["model"])
+    if "worth" not in description:
+        return {"model": name, **by_lock(folder)}
+    sealed = (folder / SEAL).read_text("ascii", "replace") if (folder / SEAL).is_file() else ""
+    if sealed.split()[:1] != [sha256(folder / "model.json")]:
+        return {"model": name, "changed": "changed after it was measured"}
+    return {"model": name, **description["worth"]}
+
+
+def seal(folder: Path) -> None:
+    """Write the hash of model.json beside it, as sha256sum does and checks."""
+    with replacing(folder / SEAL) as partial:
+        partial.write_text(f"{sha256(folder / 'model.json')}  model.json\n", "ascii", newline="\n")
 
 
 def by_lock(folder: Path) -> dict[str, str]:

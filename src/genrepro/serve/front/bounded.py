@@ -62,7 +62,7 @@ def bounded(app: App, *, max_bytes: int = MAX_BYTES) -> App:
 
 
 def _sentence(body: bytes) -> str:
-    """What MLflow says of an error, without the traceback and what follows the first line."""
+    """The first line of MLflow's message about an error, without the traceback."""
     try:
         said = json.loads(body)
         said = said.get("message") or said.get("detail") or said if isinstance(said, dict) else said
