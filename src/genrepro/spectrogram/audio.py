@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genrepro.spectrogram import ffmpeg
+from genrepro.spectrogram import ffmpeg, lengths
 
 MAX_DURATION = 3600.0  # s; an hour at 96 kHz is 1.4 GB of samples, and no clip of music is longer
 MAX_PEAK = 1e10  # full scale is 1, integers stored as floats reach 2^31; powers must not overflow float32
@@ -77,7 +77,9 @@ def read_header(path: Path) -> Header:
         if ffmpeg.comes_first(path):
             raise _Other("not a format of libsndfile's")
         with _quiet():
-            info = soundfile.info(_name(path))
+            info = soundfile.info(_name(lengths.mended(path)))
+        if lengths.hides_music(path, kind=info.format, num_frames=info.frames):
+            raise _Other("its header counts less than it holds")
         found = info.samplerate, info.channels, info.frames / info.samplerate
     except (soundfile.LibsndfileError, _Other) as error:
         try:
@@ -201,8 +203,10 @@ def _blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
     import soundfile
 
     with _quiet():
-        file = soundfile.SoundFile(_name(source))
+        file = soundfile.SoundFile(_name(lengths.mended(source)))
     with file:
+        if lengths.hides_music(source, kind=file.format, num_frames=file.frames):
+            raise _Other("its header counts less than it holds")
         # soundfile would seek after each read. That fails at the end of a file whose header gives no length
         # or too large a length.
         file.seekable = lambda: False
