@@ -19,7 +19,7 @@ def identity(*rows: dict) -> pd.DataFrame:
     return pd.DataFrame([{name: row.get(name) for name in datasets.IDENTITY} for row in rows])
 
 
-def track(track_id: str, path: str | None, **more: str) -> dict:
+def track(track_id: str, path: str | None, **more: str | None) -> dict:
     return {"track_id": track_id, "genre": track_id.split(".")[0], "path": path, **more}
 
 
@@ -117,6 +117,18 @@ def test_rows_are_sorted_whatever_the_order_and_the_workers(raw: Path) -> None:
 def test_the_same_track_twice_is_refused(raw: Path) -> None:
     with pytest.raises(GenreproError, match=r"the track id a\.0 occurs twice"):
         build(raw, track("a.0", "mono.wav"), track("a.0", "stereo.wav"))
+
+
+@pytest.mark.parametrize("genre", ["track_id", "genre", "predicted", "group", " group "])
+def test_a_genre_that_is_a_column_of_the_predictions_is_refused(raw: Path, genre: str) -> None:
+    with pytest.raises(GenreproError, match=f"the genre '{genre.strip()}' has the name of a column"):
+        build(raw, track("a.0", "mono.wav"), track("a.1", "stereo.wav", genre=genre))
+
+
+def test_genres_that_are_almost_columns_are_genres(raw: Path) -> None:
+    names = ["Group", "groups", "reason", "split", "17", "(17)"]  # numbers of ID3 are names like others
+    rows = build(raw, *(track(f"a.{k}", "mono.wav", genre=name) for k, name in enumerate(names)))
+    assert [row["genre"] for row in rows.values()] == names
 
 
 def test_a_data_set_without_tracks_is_refused(raw: Path) -> None:

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 ROWS_PER_GROUP = (
     64  # a row group of 30 s log-mels is about 20 MB: small enough to stream, large enough to scan
 )
+
+_LONGEST_NAME = 255  # bytes, on almost every file system
+_NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 
 @contextmanager
@@ -86,6 +90,24 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def file_name(text: str, *, suffix: str = "") -> str:
+    """A file's name, ``suffix`` included, that any text can be given; ordinary text stays as it is.
+
+    A genre of a stranger's table may be a path (``../../x``, ``AC/DC``), longer than a name can be, or look
+    like the file beside it (``rock.png``). Such text gets underscores, is cut, and ends in a hash of its own.
+    """
+    name = _NOT_IN_NAMES.sub("_", text)
+    if (
+        name != text
+        or name in ("", ".", "..")
+        or len((name + suffix).encode()) > _LONGEST_NAME
+        or (suffix and name.endswith(suffix))
+    ):
+        cut = name.encode()[: _LONGEST_NAME - 64].decode("utf-8", "ignore")
+        name = f"{cut}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name + suffix
 
 
 def read_json(path: Path) -> dict[str, Any]:

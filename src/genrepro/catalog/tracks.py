@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
-from genrepro.base.tables import CATALOG
+from genrepro.base.tables import CATALOG, PREDICTION_KEYS
 from genrepro.exact.identity import one_spelling, text
 from genrepro.spectrogram import audio
 
@@ -41,7 +41,8 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
     Raises
     ------
     GenreproError
-        If a ``track_id`` occurs twice, or there is no track with a genre at all.
+        If a ``track_id`` occurs twice, there is no track with a genre at all, or a genre has the name of a
+        column of metrics/predictions.csv, where each genre is a column.
     """
     from joblib import Parallel, delayed
 
@@ -53,6 +54,11 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
         raise GenreproError(f"{raw}: the track id {doubled.iloc[0]} occurs twice.")
     table = labelled.sort_values("track_id", ignore_index=True)
     table["genre"] = pd.Series(one_spelling(table["genre"]), dtype=object)
+    for genre in sorted(set(table["genre"]).intersection(PREDICTION_KEYS)):
+        raise GenreproError(
+            f"{raw}: the genre '{genre}' has the name of a column of metrics/predictions.csv, where each "
+            f"genre is a column too: call it something else in the source, such as '{genre.capitalize()}'."
+        )
     for column in ("artist", "album", "title"):
         table[column] = pd.Series([text(value) for value in table[column]], dtype=object)
     paths = [None if pd.isna(path) else raw / path for path in table["path"]]

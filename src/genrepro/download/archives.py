@@ -34,8 +34,8 @@ def extract(
     Parameters
     ----------
     place : callable
-        Gets the name of each file inside the source and returns its path below ``into``, or None to leave
-        the file. What macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``) is left without asking.
+        Gets the name of each file inside the source and returns its path below ``into``, in Unicode, or None
+        to leave the file. What macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``) is left without asking.
     on_litter : callable, optional
         Told the name of each such file.
 
@@ -80,7 +80,7 @@ def extract(
                 continue
             if member.kind != "file":
                 raise GenreproError(f"{source}: {member.name!r} is not a regular file: remove or replace it.")
-            if not member.name.isascii() and not _is_utf8(member.name):
+            if not target.isascii() and not _is_utf8(target):
                 raise GenreproError(f"{source}: the name {member.name!r} is not UTF-8: rename that file.")
             _copy(member, source=source, into=into, target=target, budget=budget)
             num_files += 1
