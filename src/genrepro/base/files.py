@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from genrepro.base.errors import GenreproError
 
@@ -25,7 +25,7 @@ ROWS_PER_GROUP = (
 )
 
 _LONGEST_NAME = 255  # bytes, on almost every file system
-_NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]")
+_NOT_IN_NAMES = re.compile(r"[/\\\0]")
 
 
 @contextmanager
@@ -84,10 +84,22 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
 
 
+class _LineFeeds:
+    """A file for csv's writer, which calls `write` once for a row."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> None:
+        self._file.write(row.removesuffix("\r\n") + "\n")
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file with ``\\n`` at the end of each line. ``None`` becomes an empty field."""
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # Before Python 3.13, only characters of the line's end are quoted. A name may hold a carriage return,
+        # which every reader takes for the end of a line.
+        writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
         writer.writerow(header)
         writer.writerows(rows)
 

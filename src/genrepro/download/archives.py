@@ -117,10 +117,16 @@ def _copy(member: Member, *, source: Path, into: Path, target: str, budget: _Bud
         except FileExistsError as error:  # asks the disk: on some, Blues.wav and blues.wav are one file
             raise GenreproError(f"{source} holds {target} twice: name the folder that is meant.") from error
     num_bytes = 0
+    changed = GenreproError(
+        f"{source / member.name} changed while it was copied: run this again when it is done."
+    )
     with ExitStack() as stack:
         stack.enter_context(file)
         with reading(source):
-            content = stack.enter_context(member.open())
+            try:
+                content = stack.enter_context(member.open())
+            except FileNotFoundError as error:
+                raise changed from error
         while True:
             with reading(source):
                 chunk = content.read(member.chunk)
@@ -130,6 +136,8 @@ def _copy(member: Member, *, source: Path, into: Path, target: str, budget: _Bud
             disk.write(file, chunk)
             num_bytes += len(chunk)
     if num_bytes != member.num_bytes:
+        if source.is_dir():
+            raise changed
         with reading(source):
             raise EOFError(f"{member.name!r} has {num_bytes} of {member.num_bytes} bytes")
 
