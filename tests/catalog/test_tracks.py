@@ -94,6 +94,16 @@ def test_unknown_artists_are_null_and_no_word(raw: Path) -> None:
     assert tracks.build(frame, raw, num_workers=1)["artist"].to_pylist() == ["Nina", None]
 
 
+def test_what_programs_write_for_an_unknown_artist_is_nobody(raw: Path) -> None:
+    """Else all such tracks would be one artist's, and the share of unknown artists 0."""
+    names = ["Unknown Artist", "<unknown>", "VARIOUS ARTISTS", "unknown artist "]
+    rows = build(raw, *(track(f"a.{k}", "mono.wav", artist=name) for k, name in enumerate(names)))
+    assert [row["artist"] for row in rows.values()] == [None] * 4
+    bands = ["The Unknown", "Various", "Unknown Mortal Orchestra", "?"]
+    rows = build(raw, *(track(f"a.{k}", "mono.wav", artist=name) for k, name in enumerate(bands)))
+    assert [row["artist"] for row in rows.values()] == bands
+
+
 def test_names_are_kept_in_one_unicode_form_and_blank_ones_are_null(raw: Path) -> None:
     apart = {"artist": " Bjo\u0308rk", "album": "De\u0301but\u200b", "title": "\u00a0"}
     row = build(raw, track("a.0", "mono.wav", **apart))["a.0"]

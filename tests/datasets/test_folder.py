@@ -358,6 +358,14 @@ def test_a_table_in_another_unicode_form_names_the_same_files(
     assert table["track_id"].tolist() == [name.removesuffix(".wav") for name in names]
 
 
+def test_a_row_may_be_the_address_of_its_file(tmp_path: Path) -> None:
+    """As players export their libraries."""
+    text = "path,artist\nfile:///C:/Music/rock/a%20b%23.wav,Ann\nrock/100%25.wav,Bob\nrock/5%.wav,Cyd\n"
+    names = ["rock/100%25.wav", "rock/5%.wav", "rock/a b#.wav"]  # the first is a name as it stands
+    table = read(collection(tmp_path / "mine", *names, table=text), tmp_path / "raw")
+    assert table["path"].tolist() == names and table["artist"].tolist() == ["Bob", "Cyd", "Ann"]
+
+
 def test_a_row_that_may_be_two_files_is_refused(tmp_path: Path) -> None:
     names = ("train/rock/a.wav", "test/rock/a.wav")
     root = collection(tmp_path / "mine", *names, table="path,artist\nrock/a.wav,Ann\n")

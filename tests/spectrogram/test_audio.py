@@ -71,6 +71,16 @@ def test_what_is_no_audio_is_undecodable(tmp_path: Path, subtests: pytest.Subtes
                 decode(tmp_path / name, sample_rate=RATE)
 
 
+@pytest.mark.parametrize("suffix", [".au", ".snd", ".gsm", ".vox"])
+def test_a_name_alone_makes_no_music(tmp_path: Path, suffix: str) -> None:
+    """libsndfile takes whatever has such a name for telephone sound without a header."""
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"hello world " * 5000)
+    for read in (audio.read_header, lambda path: decode(path, sample_rate=RATE)):
+        with pytest.raises(UndecodableError, match="undecodable: "):
+            read(path)
+
+
 def test_a_file_without_samples_is_undecodable(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
     with pytest.raises(UndecodableError, match="no samples"):

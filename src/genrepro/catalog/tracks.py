@@ -16,7 +16,7 @@ import pyarrow as pa
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.tables import CATALOG, PREDICTION_KEYS
-from genrepro.exact.identity import one_spelling, text
+from genrepro.exact.identity import name_key, one_spelling, text
 from genrepro.spectrogram import audio
 
 
@@ -61,6 +61,7 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
         )
     for column in ("artist", "album", "title"):
         table[column] = pd.Series([text(value) for value in table[column]], dtype=object)
+    table["artist"] = pd.Series([_unless_nobody(artist) for artist in table["artist"]], dtype=object)
     paths = [None if pd.isna(path) else raw / path for path in table["path"]]
     checksums = table["checksum"] if "checksum" in table else [None] * len(table)
     facts = Parallel(n_jobs=num_workers, prefer="threads")(
@@ -78,6 +79,12 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
         for name in CATALOG.names
     }
     return pa.table(columns, schema=CATALOG)
+
+
+def _unless_nobody(artist: str | None) -> str | None:
+    """Null for what programs write if they know no artist: such tracks are not of one artist."""
+    nobody = ("unknown artist", "<unknown>", "various artists")
+    return None if artist is None or name_key(artist) in nobody else artist
 
 
 def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:

@@ -20,6 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -238,6 +239,7 @@ def _read_table(path: Path) -> list[dict[str, str | None]]:
 _FORMS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     lambda name: unicodedata.normalize("NFC", name),
+    lambda name: unicodedata.normalize("NFC", unquote(name)),  # players export addresses: a%20b.mp3
     name_key,
     lambda name: name_key(PurePosixPath(name).stem),
 )

@@ -78,8 +78,7 @@ def read_header(path: Path) -> Header:
             raise _Other("not a format of libsndfile's")
         with _quiet():
             info = soundfile.info(_name(lengths.mended(path)))
-        if lengths.hides_music(path, kind=info.format, num_frames=info.frames):
-            raise _Other("its header counts less than it holds")
+        _check(path, kind=info.format, num_frames=info.frames)
         found = info.samplerate, info.channels, info.frames / info.samplerate
     except (soundfile.LibsndfileError, _Other) as error:
         try:
@@ -191,6 +190,14 @@ def _read(source: Path | BytesIO) -> tuple[int, np.ndarray, float | None]:
             raise _undecodable(error) from error
 
 
+def _check(source: Path | BytesIO, *, kind: str, num_frames: int) -> None:
+    """Raise `_Other` if libsndfile guesses by the name alone, or would stop before the end."""
+    if kind == "RAW":  # anything that is called .au, .snd, .gsm or .vox
+        raise _Other("Format not recognised")
+    if lengths.hides_music(source, kind=kind, num_frames=num_frames):
+        raise _Other("its header counts less than it holds")
+
+
 def _undecodable(error: Exception) -> UndecodableError:
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
     if reason.startswith("File does not exist"):  # libsndfile says so if a file looks like MP3 but is not
@@ -205,8 +212,7 @@ def _blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
     with _quiet():
         file = soundfile.SoundFile(_name(lengths.mended(source)))
     with file:
-        if lengths.hides_music(source, kind=file.format, num_frames=file.frames):
-            raise _Other("its header counts less than it holds")
+        _check(source, kind=file.format, num_frames=file.frames)
         # soundfile would seek after each read. That fails at the end of a file whose header gives no length
         # or too large a length.
         file.seekable = lambda: False
