@@ -11,6 +11,7 @@ from genrepro.base.errors import GenreproError
         ("caf\u00e9 \u4e2d \U0001f3b8", "caf\u00e9 \u4e2d \U0001f3b8"),
         ("a\nb\tc\x1b[31m", "a\\nb\\tc\\x1b[31m"),
         ("caf\udce9", "caf\\udce9"),  # Latin-1 on a disk, as Python reads it
+        ("\u202egpj.exe", "\\u202egpj.exe"),  # a terminal would show it backwards
         ("a\u2028b\x85c", "a\\u2028b\\x85c"),
     ],
 )

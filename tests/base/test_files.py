@@ -1,5 +1,6 @@
 """Claims about writing: the old file, the new file, or a ``*.partial`` that nothing reads."""
 
+import csv
 import hashlib
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.builders import ROOT
 
-from genrepro.base import files
+from genrepro.base import files, tables
 from genrepro.base.errors import GenreproError
 
 SCHEMA = pa.schema([pa.field("track_id", pa.string()), pa.field("data", pa.binary())])
@@ -125,6 +126,40 @@ def test_json_refuses_what_is_no_number_and_keeps_the_old_file(tmp_path: Path) -
 def test_csv_has_line_feeds_and_empty_fields_for_none(tmp_path: Path) -> None:
     files.write_csv(tmp_path / "a.csv", ["a", "b"], [["x, y", None], ["é", 2]])
     assert (tmp_path / "a.csv").read_bytes() == 'a,b\n"x, y",\né,2\n'.encode()
+
+
+def test_csv_holds_any_text(tmp_path: Path) -> None:
+    """Names of files may hold what other systems end their lines with."""
+    texts = ["a\rb", "a\nb", "a\r\nb\r", '"q"', "a,b", " a ", "\ufeffa", "\u2028", "NA", "1970", "=1+1"]
+    files.write_csv(tmp_path / "a.csv", ["track_id", "split"], [[text, "train"] for text in texts])
+    assert tables.read_split(tmp_path / "a.csv")["track_id"].tolist() == texts
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert [row[0] for row in csv.reader(file)][1:] == texts
+
+
+def test_a_file_has_a_name_of_its_own_whatever_the_text() -> None:
+    ordinary = ["rock", "Ca$h_$tyle", "...Baby", "\u30d2\u30c3\u30d7", "x" * 251]
+    assert [files.file_name(text, suffix=".png") for text in ordinary] == [f"{text}.png" for text in ordinary]
+    odd = [
+        "",
+        ".",
+        "..",
+        "/",
+        "a/b",
+        "a_b/",
+        "../a",
+        "/a",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "x" * 252,
+        "x" * 253,
+        "a.png",
+    ]
+    odd += ["\u30d2" * 90]
+    names = [files.file_name(text, suffix=".png") for text in [*odd, *ordinary]]
+    assert len(set(names)) == len(names)
+    assert all(len(name.encode()) <= 255 and not set(name) & set("/\\\0") for name in names)
 
 
 def test_a_missing_output_says_what_to_run(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def identity(*rows: dict) -> pd.DataFrame:
     return pd.DataFrame([{name: row.get(name) for name in datasets.IDENTITY} for row in rows])
 
 
-def track(track_id: str, path: str | None, **more: str) -> dict:
+def track(track_id: str, path: str | None, **more: str | None) -> dict:
     return {"track_id": track_id, "genre": track_id.split(".")[0], "path": path, **more}
 
 
@@ -94,6 +94,16 @@ def test_unknown_artists_are_null_and_no_word(raw: Path) -> None:
     assert tracks.build(frame, raw, num_workers=1)["artist"].to_pylist() == ["Nina", None]
 
 
+def test_what_programs_write_for_an_unknown_artist_is_nobody(raw: Path) -> None:
+    """Else all such tracks would be one artist's, and the share of unknown artists 0."""
+    names = ["Unknown Artist", "<unknown>", "VARIOUS ARTISTS", "unknown artist "]
+    rows = build(raw, *(track(f"a.{k}", "mono.wav", artist=name) for k, name in enumerate(names)))
+    assert [row["artist"] for row in rows.values()] == [None] * 4
+    bands = ["The Unknown", "Various", "Unknown Mortal Orchestra", "?"]
+    rows = build(raw, *(track(f"a.{k}", "mono.wav", artist=name) for k, name in enumerate(bands)))
+    assert [row["artist"] for row in rows.values()] == bands
+
+
 def test_names_are_kept_in_one_unicode_form_and_blank_ones_are_null(raw: Path) -> None:
     apart = {"artist": " Bjo\u0308rk", "album": "De\u0301but\u200b", "title": "\u00a0"}
     row = build(raw, track("a.0", "mono.wav", **apart))["a.0"]
@@ -117,6 +127,18 @@ def test_rows_are_sorted_whatever_the_order_and_the_workers(raw: Path) -> None:
 def test_the_same_track_twice_is_refused(raw: Path) -> None:
     with pytest.raises(GenreproError, match=r"the track id a\.0 occurs twice"):
         build(raw, track("a.0", "mono.wav"), track("a.0", "stereo.wav"))
+
+
+@pytest.mark.parametrize("genre", ["track_id", "genre", "predicted", "group", " group "])
+def test_a_genre_that_is_a_column_of_the_predictions_is_refused(raw: Path, genre: str) -> None:
+    with pytest.raises(GenreproError, match=f"the genre '{genre.strip()}' has the name of a column"):
+        build(raw, track("a.0", "mono.wav"), track("a.1", "stereo.wav", genre=genre))
+
+
+def test_genres_that_are_almost_columns_are_genres(raw: Path) -> None:
+    names = ["Group", "groups", "reason", "split", "17", "(17)"]  # numbers of ID3 are names like others
+    rows = build(raw, *(track(f"a.{k}", "mono.wav", genre=name) for k, name in enumerate(names)))
+    assert [row["genre"] for row in rows.values()] == names
 
 
 def test_a_data_set_without_tracks_is_refused(raw: Path) -> None:

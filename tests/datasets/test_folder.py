@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tarfile
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -93,6 +94,10 @@ def test_a_layout_that_is_not_meant_is_refused_by_what_was_seen(
             ["3 folders (Test, Train, val) lie above 2 (pop, rock)", "layout=split/genre/file or genre/"],
         ),
         (("train/a.wav", "test/b.wav"), ["test, train stand for genre", "sides of a split"]),
+        (
+            ("Rock/Ann/a.wav", "Rock/Bob/b.wav"),
+            ["holds only Rock", "above 2 (Ann, Bob)", "layout=genre/artist/file", "layout=*/genre/file"],
+        ),
     ]:
         with subtests.test(names=names):
             tmp_path = tmp_path_factory.mktemp("case")
@@ -141,6 +146,30 @@ def test_a_named_layout_says_what_the_folders_are(
                 found = table[["genre", "artist", "official_split"]].itertuples(index=False)
                 assert sorted(map(tuple, found), key=str) == sorted(expected, key=str)
                 assert set(table["path"]) == set(names) and table["track_id"].is_unique
+
+
+def test_one_genre_over_its_artists_is_one_genre_once_it_is_said(tmp_path: Path) -> None:
+    root = collection(tmp_path / "mine", "Rock/Ann/a.wav", "Rock/Bob/b.wav")
+    table = read(root, tmp_path / "raw", layout="genre/artist/file")
+    assert table["genre"].tolist() == ["Rock", "Rock"] and table["artist"].tolist() == ["Ann", "Bob"]
+    table = read(root, tmp_path / "raw2", layout="*/genre/file")
+    assert table["genre"].tolist() == ["Ann", "Bob"]
+
+
+def test_a_folder_around_genres_is_no_genre_and_is_said(
+    tmp_path_factory: pytest.TempPathFactory, subtests: pytest.Subtests, caplog: pytest.LogCaptureFixture
+) -> None:
+    for wrapper, genres, said in [
+        ("My Music", ["pop", "rock"], False),  # what is in it has names of genres
+        ("Metal", ["death metal", "Thrash Metal"], False),
+        ("Volksmusik", ["Helene", "Heino"], True),  # nobody can tell
+    ]:
+        with subtests.test(wrapper=wrapper):
+            caplog.clear()
+            tmp_path = tmp_path_factory.mktemp("case")
+            root = collection(tmp_path / "mine", *(f"{wrapper}/{genre}/a.wav" for genre in genres))
+            assert sorted(read(root, tmp_path / "raw")["genre"]) == sorted(genres)
+            assert ("folder.layout=genre/artist/file" in caplog.text) == said
 
 
 def test_a_layout_whose_sides_are_none_is_refused(tmp_path: Path) -> None:
@@ -329,6 +358,14 @@ def test_a_table_in_another_unicode_form_names_the_same_files(
     assert table["track_id"].tolist() == [name.removesuffix(".wav") for name in names]
 
 
+def test_a_row_may_be_the_address_of_its_file(tmp_path: Path) -> None:
+    """As players export their libraries."""
+    text = "path,artist\nfile:///C:/Music/rock/a%20b%23.wav,Ann\nrock/100%25.wav,Bob\nrock/5%.wav,Cyd\n"
+    names = ["rock/100%25.wav", "rock/5%.wav", "rock/a b#.wav"]  # the first is a name as it stands
+    table = read(collection(tmp_path / "mine", *names, table=text), tmp_path / "raw")
+    assert table["path"].tolist() == names and table["artist"].tolist() == ["Bob", "Cyd", "Ann"]
+
+
 def test_a_row_that_may_be_two_files_is_refused(tmp_path: Path) -> None:
     names = ("train/rock/a.wav", "test/rock/a.wav")
     root = collection(tmp_path / "mine", *names, table="path,artist\nrock/a.wav,Ann\n")
@@ -344,11 +381,52 @@ def test_a_row_of_a_file_that_was_encoded_anew_is_not_a_second_track(tmp_path: P
     assert table["fault"].tolist() == [None, "missing", None]
 
 
-def test_a_file_name_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:
-    root = collection(tmp_path / "mine", "rock/a.wav")
-    (Path(os.fsdecode(os.fsencode(root) + b"/rock/caf\xe9.wav"))).write_bytes(CLIP)
-    with pytest.raises(GenreproError, match="UTF-8"):
-        read(root, tmp_path / "raw")
+def test_names_that_are_not_utf8_are_read_as_windows_wrote_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = collection(
+        tmp_path / "mine", "rock/a.wav", "rock/caf\u00e9.wav", table="path,artist\nb/\u00fc.wav,Ann\n"
+    )
+    for name in (
+        b"rock/caf\xe9.wav",
+        b"r\xe9ggae/\xfc.wav",
+        b"r\xe9ggae/\x81.wav",
+        b"b/\xfc.wav",
+        b"\xe9/no.jpg",
+    ):
+        path = Path(os.fsdecode(os.fsencode(root) + b"/" + name))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(CLIP)
+    identity = read_all(root, tmp_path / "raw")
+    tracks = identity[identity["genre"].notna()]
+    names = [
+        "b/\u00fc",
+        "rock/a",
+        "rock/caf\u00e9",
+        "rock/caf\u00e9 (2)",
+        "r\u00e9ggae/\x81",
+        "r\u00e9ggae/\u00fc",
+    ]
+    assert tracks["track_id"].tolist() == names
+    assert tracks["artist"].tolist() == ["Ann"] + [None] * 5
+    assert all((tmp_path / "raw" / path).read_bytes() == CLIP for path in tracks["path"])
+    assert left_out(identity) == {"\\udce9/no.jpg": "not_audio", "\u00e9": "folder_without_music"}
+    assert "4 names are not UTF-8: read as cp1252" in caplog.text
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_name_as_long_as_a_system_takes_is_kept(tmp_path: Path, packed: bool) -> None:
+    names = ["rock/" + "x" * 251 + ".wav", "\u30d2" * 80 + "/" + "\u30d2" * 83 + ".mp3"]
+    root = collection(tmp_path / "mine", *names)
+    latin = b"rock/" + b"\xe9" * 250 + b".wav"  # 504 bytes in UTF-8: cut
+    Path(os.fsdecode(os.fsencode(root) + b"/" + latin)).write_bytes(CLIP)
+    if packed:
+        with tarfile.open(tmp_path / "mine.tar", "w") as archive:
+            archive.add(root, "mine")
+        root = tmp_path / "mine.tar"
+    tracks = read(root, tmp_path / "raw")
+    assert len(tracks) == 3 and set(names) < set(tracks["path"])
+    assert all((tmp_path / "raw" / path).is_file() for path in tracks["path"])
 
 
 def test_there_is_no_remote(tmp_path: Path) -> None:

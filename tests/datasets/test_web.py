@@ -112,6 +112,76 @@ def test_a_playlist_gives_a_track_for_each_sound(server: Server, tmp_path: Path,
     assert found["track_id"].is_unique and found["title"].is_unique
 
 
+LISTS = {
+    "m3u": ("/list.m3u", "audio/x-mpegurl", "x/a.wav\r\n# a remark\r\n\r\n{root}/y/b.mp3\r\nz/gone.mp3\r\n"),
+    "extended m3u": (
+        "/list.m3u8",
+        "application/vnd.apple.mpegurl",
+        "\ufeff#EXTM3U\n#EXTINF:1,Ann - One\nx/a.wav\n#EXTINF:1,Two\n/y/b.mp3\n#EXTINF:1,\nz/gone.mp3\n",
+    ),
+    "m3u that is plain text": ("/list", "text/plain", "#EXTM3U\nx/a.wav\n/y/b.mp3\nz/gone.mp3\n"),
+    "pls": (
+        "/list.pls",
+        "audio/x-scpls",
+        "[playlist]\nFile1=x/a.wav\nTitle1=Ann - One\nFile2={root}/y/b.mp3\nFile3=z/gone.mp3\nLength1=-1\n",
+    ),
+    "page of links": (
+        "/music/",
+        "text/html",
+        "<html><head><title>Index of /music</title></head><body><a href='../'>up</a>"
+        "<a href=../x/a.wav>One</a> <a href='{root}/y/b.mp3?x=1&amp;y=2'>Two</a><a href='/x/a.wav'>again</a>"
+        "<A HREF='/z/gone.mp3'>Three</A><a href='/about.html'>words</a><a href='file:///etc/a.mp3'>no</a>"
+        "<a href='javascript:a.mp3'>no</a></body></html>",
+    ),
+    "page with a base": (
+        "/music.html",
+        "text/html; charset=iso-8859-1",
+        "<html><head><base href='{root}/x/'></head><body><a href='a.wav'>1</a><a href='../y/b.mp3'>2</a>"
+        "<a href='../z/gone.mp3'>3</a></body></html>",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_a_list_of_links_gives_a_track_for_each(server: Server, tmp_path: Path, form: str) -> None:
+    server.serve("/x/a.wav", WAV)
+    server.serve("/y/b.mp3", MP3)
+    path, kind, content = LISTS[form]
+    root = server.url("")
+    content = content.replace("{root}", root)
+    url = server.serve(path, b"")
+    server.always[path] = Fault(body=content.encode(), headers={"Content-Type": kind})
+    found = acquire(write(tmp_path / "links.csv", f"{url},rock,Ann"), tmp_path / "raw")
+    assert found["fault"].tolist() == [None, None, "missing: HTTP 404"]
+    assert [(tmp_path / "raw" / path).read_bytes() for path in found["path"][:2]] == [WAV, MP3]
+    assert found["track_id"].is_unique
+    assert not {asked.path for asked in server.asked} & {"/about.html", "/"}
+
+
+def test_lists_that_name_one_another_end(server: Server, tmp_path: Path) -> None:
+    song = server.serve("/a.wav", WAV)
+    one = server.serve("/one.m3u", b"two.m3u\n")
+    server.serve("/two.m3u", f"one.m3u\n{song}\n".encode())
+    for path in ("/one.m3u", "/two.m3u"):
+        server.always[path] = Fault(
+            body=f"{'two' if path == '/one.m3u' else 'one'}.m3u\na.wav\n".encode(),
+            headers={"Content-Type": "audio/x-mpegurl"},
+        )
+    found = acquire(write(tmp_path / "links.csv", f"{one},rock"), tmp_path / "raw")
+    assert found["path"].notna().any() and len(found) < 40
+
+
+def test_a_stream_in_pieces_is_no_list_of_songs(server: Server, tmp_path: Path) -> None:
+    server.serve("/0.ts", WAV)
+    content = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXT-X-VERSION:3\n#EXTINF:5,\n0.ts\n#EXT-X-ENDLIST\n"
+    url = server.serve("/live.m3u8", b"")
+    server.always["/live.m3u8"] = Fault(
+        body=content.encode(), headers={"Content-Type": "application/vnd.apple.mpegurl"}
+    )
+    found = acquire(write(tmp_path / "links.csv", f"{url},rock"), tmp_path / "raw")
+    assert len(found) == 1  # one sound, whatever yt-dlp makes of its pieces
+
+
 def test_a_feed_of_pages_goes_to_the_end_of_each(server: Server, tmp_path: Path) -> None:
     song, gone = server.serve("/x/a.wav", WAV), server.url("/gone.wav")
     pages = {

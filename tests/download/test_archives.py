@@ -591,3 +591,21 @@ def test_a_target_that_cannot_be_made_ends_in_a_sentence(tmp_path: Path) -> None
 
 def test_a_source_that_is_not_there_ends_in_a_sentence(tmp_path: Path) -> None:
     assert "cannot be read, no such file" in complaint(tmp_path / "nowhere.zip")
+
+
+@pytest.mark.parametrize("change", ["grows", "shrinks", "goes"])
+def test_a_folder_that_changes_while_it_is_copied_is_one_sentence(tmp_path: Path, change: str) -> None:
+    song = tmp_path / "mine" / "rock" / "a.wav"
+    song.parent.mkdir(parents=True)
+    song.write_bytes(b"some music")
+
+    def place(name: PurePosixPath) -> str:
+        if change == "goes":
+            song.unlink()
+        else:
+            song.write_bytes(b"some more music" if change == "grows" else b"some")
+        return str(name)
+
+    with pytest.raises(GenreproError) as caught:
+        archives.extract(tmp_path / "mine", into=tmp_path / "raw", place=place)
+    assert "rock/a.wav" in str(caught.value) and "changed while it was copied" in str(caught.value)

@@ -103,3 +103,40 @@ def test_two_artists_songs_of_one_name_are_two_pictures(tmp_path: Path) -> None:
     catalog = make_catalog([{"track_id": name, "genre": "rock"} for name in tracks])
     assert draw_gallery(path, catalog, folder=tmp_path / "png", per_genre="all") == 4
     assert len(list((tmp_path / "png" / "rock").rglob("*.png"))) == 4
+
+
+def test_no_genre_leads_out_of_the_gallery(tmp_path: Path) -> None:
+    """Genres of a table are any text: paths, names longer than a file's, names of one another's files."""
+    genres = [
+        "../../up",
+        "/tmp/absolute",
+        "AC/DC",
+        "..",
+        ".",
+        "a",
+        "a.png",
+        "x" * 300,
+        "\u30d2" * 100,
+        "c:\\d",
+    ]
+    genres += ["y" * 250 + "1", "y" * 250 + "2"]
+    names = [*(f"0{number}" for number in range(len(genres))), "rock/" + "z" * 252]
+    catalog = make_catalog(
+        [
+            {"track_id": name, "genre": genre, "artist": None}
+            for name, genre in zip(names, [*genres, "rock"], strict=True)
+        ]
+    )
+    folder = tmp_path / "in" / "data"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    path = write_mels(folder / "mel.parquet", {name: rng.uniform(-80, 0, (20, 8)) for name in names})
+    assert draw_gallery(path, catalog, folder=folder / "png", per_genre="all") == len(names)
+    drawn = sorted(file.relative_to(folder / "png") for file in (folder / "png").rglob("*") if file.is_file())
+    assert len(drawn) == 2 * len(names)  # a picture and a sheet of each
+    assert sorted(path.name for path in tmp_path.rglob("*") if folder / "png" not in path.parents) == [
+        "data",
+        "in",
+        "mel.parquet",
+        "png",
+    ]

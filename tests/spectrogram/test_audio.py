@@ -71,6 +71,16 @@ def test_what_is_no_audio_is_undecodable(tmp_path: Path, subtests: pytest.Subtes
                 decode(tmp_path / name, sample_rate=RATE)
 
 
+@pytest.mark.parametrize("suffix", [".au", ".snd", ".gsm", ".vox"])
+def test_a_name_alone_makes_no_music(tmp_path: Path, suffix: str) -> None:
+    """libsndfile takes whatever has such a name for telephone sound without a header."""
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"hello world " * 5000)
+    for read in (audio.read_header, lambda path: decode(path, sample_rate=RATE)):
+        with pytest.raises(UndecodableError, match="undecodable: "):
+            read(path)
+
+
 def test_a_file_without_samples_is_undecodable(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
     with pytest.raises(UndecodableError, match="no samples"):
@@ -157,6 +167,68 @@ def test_a_wav_is_decoded_as_far_as_it_goes_whatever_its_header_claims(tmp_path:
     content[4:8] = content[40:44] = claim.to_bytes(4, "little")
     path.write_bytes(bytes(content))
     np.testing.assert_array_equal(decode(path, sample_rate=RATE), whole)
+
+
+def understated(path: Path, kind: str) -> np.ndarray:
+    """Write 6 s under a header that says less, and return the samples."""
+    samples = make_music(duration=6.0, sample_rate=RATE)
+    soundfile.write(path, samples, RATE, format=kind)
+    whole, content = decode(path, sample_rate=RATE), bytearray(path.read_bytes())
+    if kind == "FLAC":
+        claim_samples(path, RATE)
+        return whole
+    if kind == "MP3":  # the frames that the first one's tag counts
+        at = content.index(b"Xing") + 8
+        content[at : at + 4] = (30).to_bytes(4, "big")
+    elif kind == "AU":
+        content[8:12] = (2 * RATE).to_bytes(4, "big")
+    elif kind == "AIFF":
+        at = content.index(b"SSND") + 4
+        content[at : at + 4] = (2 * RATE + 8).to_bytes(4, "big")
+    else:
+        content[40:44] = (2 * RATE).to_bytes(4, "little")
+    path.write_bytes(bytes(content))
+    return whole
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "MP3", "AU", "AIFF", "WAV"])
+def test_a_header_that_says_too_little_hides_no_music(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind.lower()}"
+    whole = understated(path, kind)
+    samples = decode(path, sample_rate=RATE)
+    frame = 2400 if kind == "MP3" else 0  # without the tag, what the encoder added at the ends is not known
+    assert 0 <= len(samples) - len(whole) <= frame
+    if kind != "MP3":
+        np.testing.assert_array_equal(samples, whole)
+    assert audio.read_header(path).duration == pytest.approx(6.0, abs=0.15)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AU"])
+def test_a_recorder_that_died_before_it_wrote_the_length_has_recorded(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, make_music(duration=0.5, sample_rate=RATE), RATE, format=kind)
+    whole, content = decode(path, sample_rate=RATE), bytearray(path.read_bytes())
+    content[slice(40, 44) if kind == "WAV" else slice(8, 12)] = bytes(4)
+    path.write_bytes(bytes(content))
+    np.testing.assert_array_equal(decode(path, sample_rate=RATE), whole)
+    assert audio.read_header(path).duration == 0.5
+
+
+def test_two_mp3_files_in_one_are_both_heard(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"  # as `cat` joins them: the first one's tag counts the first alone
+    soundfile.write(path, make_music(duration=2.0, sample_rate=RATE), RATE, format="MP3")
+    path.write_bytes(2 * path.read_bytes())
+    assert decode_with_levels(path, sample_rate=RATE)[1].duration == pytest.approx(4.0, abs=0.2)
+    assert audio.read_header(path).duration == pytest.approx(4.0, abs=0.2)
+
+
+def test_what_follows_the_music_of_a_wav_is_no_music(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"  # tags, as editors append them
+    soundfile.write(path, make_music(duration=0.5, sample_rate=RATE), RATE)
+    whole, content = decode(path, sample_rate=RATE), path.read_bytes()
+    for after in (b"LIST\x04\0\0\0INFO", b"id3 \x05\0\0\0ID3\4\0\0", b"TAG" + bytes(125), bytes(100)):
+        path.write_bytes(content + after)
+        np.testing.assert_array_equal(decode(path, sample_rate=RATE), whole)
 
 
 def test_what_goes_on_for_more_than_an_hour_is_refused(

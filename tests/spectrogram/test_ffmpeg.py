@@ -128,12 +128,45 @@ def test_a_file_that_is_cut_off_gives_what_it_has(tmp_path: Path) -> None:
     assert 1 < audio.decode_with_levels(path, sample_rate=RATE)[1].duration < 3
 
 
-def test_every_link_of_a_chained_ogg_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.ogg"
-    path.write_bytes(as_bytes(music(), kind="OGG") + as_bytes(music(seed=1), kind="OGG"))
-    assert audio.decode_with_levels(path, sample_rate=RATE)[1].duration == pytest.approx(
-        2 * DURATION, abs=0.1
-    )
+CHAINS = {
+    "one rate": [(RATE, 2, "VORBIS"), (RATE, 2, "VORBIS")],
+    "another rate and mono": [(RATE, 2, "VORBIS"), (RATE // 2, 1, "VORBIS"), (RATE, 2, "VORBIS")],
+    "another codec": [(48_000, 2, "OPUS"), (48_000, 2, "VORBIS")],
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=list(CHAINS))
+def test_a_chained_ogg_is_what_its_links_are_one_by_one(
+    tmp_path: Path, chain: list[tuple[int, int, str]]
+) -> None:
+    whole, rate = tmp_path / "a.ogg", chain[0][0]
+    alone = []
+    for number, (own_rate, num_channels, codec) in enumerate(chain):
+        link = tmp_path / f"{number}.ogg"
+        samples = music(seed=number)[:, :num_channels]
+        soundfile.write(link, samples, own_rate, format="OGG", subtype=codec)
+        with whole.open("ab") as file:
+            file.write(link.read_bytes())
+        # One at another rate is resampled, and only its length is compared.
+        alone.append((by_hand(link), own_rate))
+    decoded, position = audio.decode(whole, sample_rate=rate), 0
+    for samples, own_rate in alone:
+        if own_rate == rate:
+            np.testing.assert_allclose(decoded[position : position + len(samples)], samples, atol=1e-4)
+        position += len(samples) * rate // own_rate
+    assert len(decoded) == position
+    assert audio.read_header(whole).duration == pytest.approx(position / rate, abs=0.05)
+
+
+def test_a_damaged_link_costs_only_itself(tmp_path: Path) -> None:
+    first, second = as_bytes(music(), kind="OGG"), as_bytes(music(seed=1), kind="OGG")
+    broken = second[:60] + bytes(4000) + second[4060:]  # its headers
+    (tmp_path / "a.ogg").write_bytes(first + broken + first)
+    (tmp_path / "one.ogg").write_bytes(first)
+    alone = by_hand(tmp_path / "one.ogg")
+    decoded = audio.decode(tmp_path / "a.ogg", sample_rate=RATE)
+    assert len(decoded) == 2 * len(alone)
+    np.testing.assert_allclose(decoded, np.tile(alone, 2), atol=1e-4)
 
 
 def test_aac_under_another_name_is_aac(

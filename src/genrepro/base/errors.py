@@ -7,8 +7,9 @@ import io
 import re
 import sys
 
-# Control characters, separators of lines, and the surrogates that stand for bytes that are not UTF-8.
-_NOT_FOR_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Control characters, separators of lines, what turns the direction of writing round, and the surrogates that
+# stand for bytes that are not UTF-8.
+_NOT_FOR_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class GenreproError(Exception):

@@ -8,11 +8,12 @@ import csv
 import hashlib
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from genrepro.base.errors import GenreproError
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 ROWS_PER_GROUP = (
     64  # a row group of 30 s log-mels is about 20 MB: small enough to stream, large enough to scan
 )
+
+_LONGEST_NAME = 255  # bytes, on almost every file system
+_NOT_IN_NAMES = re.compile(r"[/\\\0]")
 
 
 @contextmanager
@@ -80,12 +84,42 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
 
 
+class _LineFeeds:
+    """A file for csv's writer, which calls `write` once for a row."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> None:
+        self._file.write(row.removesuffix("\r\n") + "\n")
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file with ``\\n`` at the end of each line. ``None`` becomes an empty field."""
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # Before Python 3.13, only characters of the line's end are quoted. A name may hold a carriage return,
+        # which every reader takes for the end of a line.
+        writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def file_name(text: str, *, suffix: str = "") -> str:
+    """A file's name, ``suffix`` included, that any text can be given; ordinary text stays as it is.
+
+    A genre of a stranger's table may be a path (``../../x``, ``AC/DC``), longer than a name can be, or look
+    like the file beside it (``rock.png``). Such text gets underscores, is cut, and ends in a hash of its own.
+    """
+    name = _NOT_IN_NAMES.sub("_", text)
+    if (
+        name != text
+        or name in ("", ".", "..")
+        or len((name + suffix).encode()) > _LONGEST_NAME
+        or (suffix and name.endswith(suffix))
+    ):
+        cut = name.encode()[: _LONGEST_NAME - 64].decode("utf-8", "ignore")
+        name = f"{cut}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name + suffix
 
 
 def read_json(path: Path) -> dict[str, Any]:

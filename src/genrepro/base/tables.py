@@ -87,6 +87,9 @@ SWEEP = pa.schema(
     ]
 )
 
+# The first columns of metrics/predictions.csv; then comes one column for each genre, named after it.
+PREDICTION_KEYS = ("track_id", "genre", "predicted", "group")
+
 _MEL_KEY = b"genrepro.mel"
 
 
@@ -136,7 +139,7 @@ def read_split(path: Path) -> pd.DataFrame:
 
 def read_predictions(path: Path) -> pd.DataFrame:
     """metrics/predictions.csv as a table: its first columns are text, the probabilities are numbers."""
-    return _read_csv(path, dtype=dict.fromkeys(("track_id", "genre", "predicted", "group"), "str"))
+    return _read_csv(path, dtype=dict.fromkeys(PREDICTION_KEYS, "str"))
 
 
 def _read_csv(path: Path, *, dtype: dict[str, str]) -> pd.DataFrame:

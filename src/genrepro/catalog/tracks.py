@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
-from genrepro.base.tables import CATALOG
-from genrepro.exact.identity import one_spelling, text
+from genrepro.base.tables import CATALOG, PREDICTION_KEYS
+from genrepro.exact.identity import name_key, one_spelling, text
 from genrepro.spectrogram import audio
 
 
@@ -41,7 +41,8 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
     Raises
     ------
     GenreproError
-        If a ``track_id`` occurs twice, or there is no track with a genre at all.
+        If a ``track_id`` occurs twice, there is no track with a genre at all, or a genre has the name of a
+        column of metrics/predictions.csv, where each genre is a column.
     """
     from joblib import Parallel, delayed
 
@@ -53,8 +54,14 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
         raise GenreproError(f"{raw}: the track id {doubled.iloc[0]} occurs twice.")
     table = labelled.sort_values("track_id", ignore_index=True)
     table["genre"] = pd.Series(one_spelling(table["genre"]), dtype=object)
+    for genre in sorted(set(table["genre"]).intersection(PREDICTION_KEYS)):
+        raise GenreproError(
+            f"{raw}: the genre '{genre}' has the name of a column of metrics/predictions.csv, where each "
+            f"genre is a column too: call it something else in the source, such as '{genre.capitalize()}'."
+        )
     for column in ("artist", "album", "title"):
         table[column] = pd.Series([text(value) for value in table[column]], dtype=object)
+    table["artist"] = pd.Series([_unless_nobody(artist) for artist in table["artist"]], dtype=object)
     paths = [None if pd.isna(path) else raw / path for path in table["path"]]
     checksums = table["checksum"] if "checksum" in table else [None] * len(table)
     facts = Parallel(n_jobs=num_workers, prefer="threads")(
@@ -72,6 +79,12 @@ def build(identity: pd.DataFrame, raw: Path, *, num_workers: int) -> pa.Table:
         for name in CATALOG.names
     }
     return pa.table(columns, schema=CATALOG)
+
+
+def _unless_nobody(artist: str | None) -> str | None:
+    """Null for what programs write if they know no artist: such tracks are not of one artist."""
+    nobody = ("unknown artist", "<unknown>", "various artists")
+    return None if artist is None or name_key(artist) in nobody else artist
 
 
 def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:

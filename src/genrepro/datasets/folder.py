@@ -13,12 +13,14 @@ metrics/split.json tells how many.
 """
 
 import difflib
+import logging
 import shutil
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -37,6 +39,7 @@ REMOTES: dict[str, Remote] = {}
 FAULTS: dict[str, str] = {}
 """Nothing is known beforehand."""
 
+_log = logging.getLogger(__name__)
 _OWN = ".source"  # below raw: hidden, so that no genre has its name
 _FILES = f"{_OWN}/files.json"
 _TABLE = f"{_OWN}/tracks.csv"
@@ -66,17 +69,24 @@ def acquire(*, params: Params, raw: Path) -> None:
     tracks: list[PurePosixPath] = []
     tables: list[PurePosixPath] = []
     left_out: list[tuple[PurePosixPath, str]] = []
+    renamed: list[PurePosixPath] = []
+    taken = set[PurePosixPath]()
 
     def place(name: PurePosixPath) -> str | None:
         kind = layouts.kind_left_out(name)
         if kind == "not_audio" and _is_table(name):
-            tables.append(name)
-            return str(name)
+            tables.append(layouts.in_unicode(name))
+            return str(tables[-1])
         if kind is None and source.is_dir() and not (source / name).is_file():
             kind = "not_a_file"  # a link to nowhere, a pipe
         if kind is None:
-            tracks.append(name)
-            return str(name)
+            readable = layouts.in_unicode(name)
+            if readable != name:
+                readable = _unique(readable, taken=taken)
+                renamed.append(name)
+            tracks.append(readable)
+            taken.add(readable)
+            return str(readable)
         left_out.append((name, kind))
         return None
 
@@ -85,12 +95,22 @@ def acquire(*, params: Params, raw: Path) -> None:
         raise GenreproError(
             f"{source} holds no audio file ({', '.join(layouts.SUFFIXES)}) at <genre>/<file>."
         )
+    if renamed:
+        _log.warning(
+            "%s: %d names are not UTF-8: read as cp1252, such as %s",
+            source,
+            len(renamed),
+            layouts.in_unicode(renamed[0]),
+        )
     wrapper = layouts.wrapper(tracks, layout, source=str(source))
     _check_tables(source, tables, left_out)
     rows = _describe(tracks, wrapper, layout, source=source)
-    folders = [name.parent for name, _ in left_out]
+    folders = [layouts.in_unicode(name.parent) for name, _ in left_out]
     if source.is_dir():  # an empty folder holds no file that would speak for it
-        folders += [PurePosixPath(path.relative_to(source)) for path in source.rglob("*") if path.is_dir()]
+        below_source = (
+            PurePosixPath(path.relative_to(source)) for path in source.rglob("*") if path.is_dir()
+        )
+        folders += map(layouts.in_unicode, below_source)
     below = [folder.relative_to(wrapper) for folder in folders if folder.is_relative_to(wrapper)]
     inside = [name.relative_to(wrapper) for name in tracks]
     left_out += [
@@ -160,6 +180,14 @@ def _describe(
     return rows
 
 
+def _unique(name: PurePosixPath, *, taken: Collection[PurePosixPath]) -> PurePosixPath:
+    """The name, or the name with a number if another file already has it."""
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = name.with_stem(f"{name.stem} ({number})"), number + 1
+    return unique
+
+
 def _is_table(name: PurePosixPath) -> bool:
     return name_key(name.name) in _TABLES
 
@@ -211,6 +239,7 @@ def _read_table(path: Path) -> list[dict[str, str | None]]:
 _FORMS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     lambda name: unicodedata.normalize("NFC", name),
+    lambda name: unicodedata.normalize("NFC", unquote(name)),  # players export addresses: a%20b.mp3
     name_key,
     lambda name: name_key(PurePosixPath(name).stem),
 )

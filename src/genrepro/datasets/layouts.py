@@ -5,11 +5,16 @@ which is always there, and artist, album and split, each at most once; ``*`` is 
 number of them. What wraps the whole collection (``My Music/``) stands above the layout.
 """
 
+import logging
+import os
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from genrepro.base.errors import GenreproError
 from genrepro.exact.identity import name_key, text
+
+_log = logging.getLogger(__name__)
 
 SUFFIXES = (
     ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".caf", ".dsf", ".dts",
@@ -29,6 +34,21 @@ SIDES = {
     for name in names
 }
 """The sides of a split, by the names that people give them."""
+
+# Words of genres' names, from GTZAN, FMA and ID3. They tell `rock/artist` from `My Music/rock`.
+_GENRE_WORDS = frozenset(
+    """
+    acoustic alternative ambient ballad bass beat bebop bluegrass blues bossa breakbeat celtic chanson
+    chillout classic classical country dance dancehall disco drone drum dub dubstep easy electro electronic
+    electronica emo ethnic experimental flamenco folk funk fusion garage gospel gothic grindcore grunge
+    hardcore hardstyle hip hiphop hop house idm indie industrial instrumental international jazz jungle
+    latin listening lofi lounge metal musical noise oldies opera pop psychedelic punk rap reggae reggaeton
+    rnb rock rockabilly salsa samba schlager ska soul soundtrack spoken swing symphonic synthpop synthwave
+    tango techno thrash trance trap triphop vocal world
+    """.split()  # noqa: SIM905 - quoted one by one they would fill the page
+)
+
+_LONGEST_NAME = 240  # bytes; file systems take 255, and a number may be added
 
 # What systems leave in folders, by name: no part of a collection.
 _LITTER_FOLDERS = {
@@ -55,6 +75,31 @@ def kind_left_out(name: PurePosixPath) -> str | None:
     if _is_hidden(name.name):
         return "hidden_file"
     return "not_audio" if name.suffix.strip() else "no_suffix"
+
+
+def in_unicode(name: PurePosixPath) -> PurePosixPath:
+    """The path as text: of a name that is not UTF-8 as Windows wrote it, in cp1252, else in Latin-1.
+
+    Python has such bytes as surrogates, which no table, lock file or cache can hold.
+    """
+    return PurePosixPath(*map(_part_in_unicode, name.parts))
+
+
+def _part_in_unicode(part: str) -> str:
+    if not any("\ud800" <= character <= "\udfff" for character in part):
+        return part
+    content = os.fsencode(part)
+    try:
+        decoded = content.decode("cp1252")
+    except UnicodeDecodeError:
+        decoded = content.decode("latin-1")
+    stem, suffix = PurePosixPath(decoded).stem, PurePosixPath(decoded).suffix
+    room = _LONGEST_NAME - len(suffix.encode())
+    return (
+        decoded
+        if len(decoded.encode()) <= _LONGEST_NAME
+        else stem.encode()[:room].decode("utf-8", "ignore") + suffix
+    )
 
 
 def is_audio(name: PurePosixPath) -> bool:
@@ -89,7 +134,38 @@ def wrapper(audio: Collection[PurePosixPath], layout: str, *, source: str) -> Pu
     depth = min(len(common), depths[flattest] - least)
     if "**" not in folders and depth < depths[flattest] - least:
         raise GenreproError(_too_deep(audio, len(common), says=says, source=source))
+    if layout == "genre/file" and depth:
+        _check_is_no_genre(common[depth - 1], {name.parts[depth] for name in audio}, source=source)
     return PurePosixPath(*common[:depth])
+
+
+def _check_is_no_genre(name: str, inside: Collection[str], *, source: str) -> None:
+    """Refuse a genre whose artists look like the genres; where nobody can tell, say what was taken for what.
+
+    Raises
+    ------
+    GenreproError
+        If the folder has the name of a genre and none of those inside it has.
+    """
+    if len(inside) < 2 or any(map(_is_named_as_genre, inside)):
+        return
+    seen = f"{len(inside)} ({_some(sorted(inside))})"
+    if _is_named_as_genre(name):
+        raise GenreproError(
+            f"{source} holds only {name}, which is named as a genre, above {seen}: if these are artists, set "
+            "folder.layout=genre/artist/file; if they are the genres, set folder.layout=*/genre/file."
+        )
+    _log.warning(
+        "%s holds only %s, taken for a folder around the genres %s; if it is the genre, set "
+        "folder.layout=genre/artist/file",
+        source,
+        name,
+        seen,
+    )
+
+
+def _is_named_as_genre(name: str) -> bool:
+    return not _GENRE_WORDS.isdisjoint(re.split(r"[\W_]+", name_key(name)))
 
 
 def described(path: PurePosixPath, layout: str) -> dict[str, str] | None:

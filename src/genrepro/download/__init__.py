@@ -3,8 +3,8 @@
 In: URLs, archives, folders. Out: a checked file in the cache, then the wanted members of it in a folder.
 Read `source` (what the parameter may name), `listing` (what it holds), `cache` (one download a machine),
 `http` (one connection and its retries), `session` (what a server may not do), `partials` (what it left),
-`archives` (nothing leaves the folder), `formats` (zip, tar, folder), `disk` (is there room?) and `links`
-(yt-dlp). The data sets call this package. It knows none of them.
+`archives` (nothing leaves the folder), `formats` (zip, tar, folder), `disk` (is there room?), `links`
+(yt-dlp) and `playlists`. The data sets call this package. It knows none of them.
 """
 
 from genrepro.download.archives import extract

@@ -34,8 +34,8 @@ def extract(
     Parameters
     ----------
     place : callable
-        Gets the name of each file inside the source and returns its path below ``into``, or None to leave
-        the file. What macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``) is left without asking.
+        Gets the name of each file inside the source and returns its path below ``into``, in Unicode, or None
+        to leave the file. What macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``) is left without asking.
     on_litter : callable, optional
         Told the name of each such file.
 
@@ -80,7 +80,7 @@ def extract(
                 continue
             if member.kind != "file":
                 raise GenreproError(f"{source}: {member.name!r} is not a regular file: remove or replace it.")
-            if not member.name.isascii() and not _is_utf8(member.name):
+            if not target.isascii() and not _is_utf8(target):
                 raise GenreproError(f"{source}: the name {member.name!r} is not UTF-8: rename that file.")
             _copy(member, source=source, into=into, target=target, budget=budget)
             num_files += 1
@@ -117,10 +117,16 @@ def _copy(member: Member, *, source: Path, into: Path, target: str, budget: _Bud
         except FileExistsError as error:  # asks the disk: on some, Blues.wav and blues.wav are one file
             raise GenreproError(f"{source} holds {target} twice: name the folder that is meant.") from error
     num_bytes = 0
+    changed = GenreproError(
+        f"{source / member.name} changed while it was copied: run this again when it is done."
+    )
     with ExitStack() as stack:
         stack.enter_context(file)
         with reading(source):
-            content = stack.enter_context(member.open())
+            try:
+                content = stack.enter_context(member.open())
+            except FileNotFoundError as error:
+                raise changed from error
         while True:
             with reading(source):
                 chunk = content.read(member.chunk)
@@ -130,6 +136,8 @@ def _copy(member: Member, *, source: Path, into: Path, target: str, budget: _Bud
             disk.write(file, chunk)
             num_bytes += len(chunk)
     if num_bytes != member.num_bytes:
+        if source.is_dir():
+            raise changed
         with reading(source):
             raise EOFError(f"{member.name!r} has {num_bytes} of {member.num_bytes} bytes")
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from genrepro.base import files
 from genrepro.base.errors import GenreproError
 from genrepro.base.places import cache_folder
-from genrepro.download import disk, http
+from genrepro.download import disk, http, playlists
 from genrepro.download.partials import read_record
 
 _DEEPEST = 8  # steps from a link to a sound: a channel, its tabs, their playlists, and a few redirects
@@ -130,32 +130,73 @@ def _download(link: str, folder: Path, pace: _Pace) -> Iterator[Found]:
                 yield from _results(info)
 
 
-def _entries(info: dict[str, Any], downloader: Any, depth: int = 0) -> Iterator[dict[str, Any] | Found]:
+def _entries(
+    info: dict[str, Any], downloader: Any, depth: int = 0, seen: set[str] | None = None
+) -> Iterator[dict[str, Any] | Found]:
     """What lies behind a result of yt-dlp's, one by one: a feed of pages, a playlist of playlists.
 
-    By hand, because yt-dlp itself gives a playlist up at the first entry that is gone.
+    By hand, because yt-dlp itself gives a playlist up at the first entry that is gone. ``seen`` has the lists
+    of links that were opened: two may name one another.
     """
     import yt_dlp
 
+    seen = set() if seen is None else seen
     try:
         if info.get("_type") in ("url", "url_transparent") and depth < _DEEPEST:
-            extract = partial(
-                downloader.extract_info, info["url"], ie_key=info.get("ie_key"), download=False, process=False
-            )
-            found = _patiently(extract)
+            found = _opened(info, downloader, seen)
             if info["_type"] == "url_transparent" and "entries" not in found and info.get("title"):
                 found["title"] = info["title"]  # the feed knows better than the file that it leads to
-            yield from _entries(found, downloader, depth + 1)
+            yield from _entries(found, downloader, depth + 1, seen)
         elif info.get("_type") in ("playlist", "multi_video"):
             entries = list(info["entries"])
             for entry in entries:
-                yield from _entries(entry, downloader, depth + 1)
+                yield from _entries(entry, downloader, depth + 1, seen)
             if not entries:
                 yield Found(title=info.get("title"), reason="no audio there")
         else:
             yield info
     except yt_dlp.utils.YoutubeDLError as error:
         yield Found(title=info.get("title"), reason=_reason(error))
+
+
+def _opened(info: dict[str, Any], downloader: Any, seen: set[str]) -> dict[str, Any]:
+    """What yt-dlp finds at a link; where that is no sound, the links to sounds that stand there plainly."""
+    import yt_dlp
+
+    extract = partial(
+        downloader.extract_info, info["url"], ie_key=info.get("ie_key"), download=False, process=False
+    )
+    unsupported = None
+    try:
+        found = _patiently(extract)
+    except yt_dlp.utils.YoutubeDLError as error:
+        # yt-dlp takes a list for a stream, and then misses the first line that a stream has.
+        if not isinstance(_told(error), yt_dlp.utils.UnsupportedError) and "no m3u header" not in str(error):
+            raise
+        unsupported = error
+    if unsupported or _may_be_list(found, info["url"]):
+        if info["url"] in seen:
+            return {"_type": "playlist", "entries": []}
+        seen.add(info["url"])
+        response = _patiently(lambda: downloader.urlopen(info["url"]))
+        content, kind = response.read(playlists.LONGEST), response.headers.get("Content-Type") or ""
+        if songs := playlists.songs(content, url=response.url, kind=kind):
+            entries = [{"_type": "url_transparent", "url": url, "title": title} for url, title in songs]
+            return {"_type": "playlist", "entries": entries}
+    if unsupported:
+        raise unsupported
+    return found
+
+
+def _may_be_list(found: dict[str, Any], url: str) -> bool:
+    """Whether yt-dlp took a list of songs for a stream in pieces, or for a sound."""
+    if found.get("extractor_key") != "Generic" or found.get("_type", "video") != "video":
+        return False
+    formats = found.get("formats")
+    if formats is not None and all(str(each.get("protocol")).startswith("m3u8") for each in formats):
+        return True
+    named = urlsplit(url).path.lower().endswith((".m3u", ".m3u8", ".pls"))
+    return named or any(str(each.get("format_id")).endswith("scpls") for each in formats or ())
 
 
 def _results(info: dict[str, Any] | None) -> Iterator[Found]:

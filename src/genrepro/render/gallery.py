@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from genrepro.base import lettering
-from genrepro.base.files import replacing
+from genrepro.base.files import file_name, replacing
 from genrepro.base.tables import read_mel_description, read_mels, unpack_mel
 
 _SHEET_COLUMNS, _SHEET_ROWS = 4, 3  # a person can look at about twelve tracks at once
@@ -19,6 +19,8 @@ _SHEET_COLUMNS, _SHEET_ROWS = 4, 3  # a person can look at about twelve tracks a
 
 def draw_gallery(mel_path: Path, catalog: pa.Table, *, folder: Path, per_genre: int | Literal["all"]) -> int:
     """Draw ``<genre>/<track_id>.png`` for a sample of each genre, and a contact sheet ``<genre>.png``.
+
+    Genres and ids that cannot be names of files are written as `files.file_name` has them.
 
     Parameters
     ----------
@@ -54,12 +56,14 @@ def draw_gallery(mel_path: Path, catalog: pa.Table, *, folder: Path, per_genre: 
             genre, artist = frame.loc[row["track_id"], ["genre", "artist"]]
             spectrogram = unpack_mel(row["mel"], num_mels=row["num_mels"])
             name = row["track_id"].removeprefix(f"{genre}/")  # ids of a user's own folder name the genre
-            write_spectrogram(partial / genre / f"{name}.png", spectrogram, top_db=top_db)
+            *folders, name = name.split("/")
+            path = partial.joinpath(*map(_safe, [genre, *folders]), file_name(name, suffix=".png"))
+            write_spectrogram(path, spectrogram, top_db=top_db)
             if len(sheets[genre]) < _SHEET_COLUMNS * _SHEET_ROWS:
                 label = f"{row['track_id']}  {artist if isinstance(artist, str) else 'unknown artist'}"
                 sheets[genre].append((label, spectrogram))
         for genre, items in sheets.items():
-            _contact_sheet(partial / f"{genre}.png", genre, items, top_db=top_db)
+            _contact_sheet(partial / f"{_safe(genre)}.png", genre, items, top_db=top_db)
     return len(chosen)
 
 
@@ -79,6 +83,11 @@ def write_spectrogram(path: Path, spectrogram: np.ndarray, *, top_db: float) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     level = np.clip(1 + spectrogram.T[::-1].astype(np.float32) / top_db, 0, 1)
     Image.fromarray(matplotlib.colormaps["magma"](level, bytes=True)[..., :3]).save(path)
+
+
+def _safe(text: str) -> str:
+    """The name of a folder, which no picture beside it has."""
+    return file_name(text, suffix=".png").removesuffix(".png")
 
 
 def _contact_sheet(path: Path, genre: str, items: list[tuple[str, np.ndarray]], *, top_db: float) -> None:

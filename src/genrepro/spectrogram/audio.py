@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genrepro.spectrogram import ffmpeg
+from genrepro.spectrogram import ffmpeg, lengths
 
 MAX_DURATION = 3600.0  # s; an hour at 96 kHz is 1.4 GB of samples, and no clip of music is longer
 MAX_PEAK = 1e10  # full scale is 1, integers stored as floats reach 2^31; powers must not overflow float32
@@ -77,7 +77,8 @@ def read_header(path: Path) -> Header:
         if ffmpeg.comes_first(path):
             raise _Other("not a format of libsndfile's")
         with _quiet():
-            info = soundfile.info(_name(path))
+            info = soundfile.info(_name(lengths.mended(path)))
+        _check(path, kind=info.format, num_frames=info.frames)
         found = info.samplerate, info.channels, info.frames / info.samplerate
     except (soundfile.LibsndfileError, _Other) as error:
         try:
@@ -189,6 +190,14 @@ def _read(source: Path | BytesIO) -> tuple[int, np.ndarray, float | None]:
             raise _undecodable(error) from error
 
 
+def _check(source: Path | BytesIO, *, kind: str, num_frames: int) -> None:
+    """Raise `_Other` if libsndfile guesses by the name alone, or would stop before the end."""
+    if kind == "RAW":  # anything that is called .au, .snd, .gsm or .vox
+        raise _Other("Format not recognised")
+    if lengths.hides_music(source, kind=kind, num_frames=num_frames):
+        raise _Other("its header counts less than it holds")
+
+
 def _undecodable(error: Exception) -> UndecodableError:
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
     if reason.startswith("File does not exist"):  # libsndfile says so if a file looks like MP3 but is not
@@ -201,8 +210,9 @@ def _blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
     import soundfile
 
     with _quiet():
-        file = soundfile.SoundFile(_name(source))
+        file = soundfile.SoundFile(_name(lengths.mended(source)))
     with file:
+        _check(source, kind=file.format, num_frames=file.frames)
         # soundfile would seek after each read. That fails at the end of a file whose header gives no length
         # or too large a length.
         file.seekable = lambda: False

@@ -5,7 +5,9 @@ a damaged file are left out, so its audio is shorter than its header says.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ FORMATS = frozenset({
 })  # fmt: skip
 # Streams without a container. ffmpeg guesses their duration from the bit rate.
 _GUESSED = frozenset({"aac", "ac3", "dts", "eac3", "latm", "loas"})
+# Containers whose header may count less than they hold.
+_COUNTED = frozenset({"flac", "mp3"})
 _BEGINNING_OF_STREAM = 2  # flag in the type of an Ogg page, RFC 3533 section 6
 
 
@@ -33,18 +37,53 @@ def comes_first(source: Path | BytesIO) -> bool:
         size = sum((byte & 127) << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))
         content = content[10 + size :]
     if content[:4] == b"OggS":
-        return _is_chained(content)
+        return len(_starts_of_links(content)) > 1
     return len(content) > 1 and content[0] == 0xFF and content[1] & 0xF6 == 0xF0  # ADTS: no layer
 
 
 def header(source: Path | BytesIO) -> tuple[int, int, float | None]:
     """Read sample rate [Hz], channels and duration [s] from the header. None: the duration is not given.
 
+    The links of a chained Ogg are added up. A FLAC or MP3 is at least as long as what is in it.
+
     Raises
     ------
     Refused
         If the file holds no audio that ffmpeg knows.
     """
+    links = []
+    for link in _links(source):
+        with suppress(Refused):
+            links.append(_header(link))
+    if not links:
+        raise Refused
+    rate, num_channels, duration, kind = links[0]
+    if kind in _COUNTED and duration is not None:
+        duration = max(duration, num_frames(source) / rate)
+    durations = [duration, *(link[2] for link in links[1:])]
+    known = [duration for duration in durations if duration is not None]
+    return rate, num_channels, sum(known) if len(known) == len(durations) else None
+
+
+def num_frames(source: Path | BytesIO) -> int:
+    """Count the samples of a channel by the sizes of the packets, which takes a tenth of decoding them.
+
+    Raises
+    ------
+    Refused
+        If the file holds no audio that ffmpeg knows.
+    """
+    from av.error import FFmpegError
+
+    with _open(source) as (container, stream):
+        total = 0
+        with suppress(FFmpegError):  # damaged from there on
+            for packet in container.demux(stream):
+                total += packet.duration or 0
+        return round(total * stream.time_base * stream.codec_context.sample_rate)
+
+
+def _header(source: Path | BytesIO) -> tuple[int, int, float | None, str]:
     with _open(source) as (container, stream):
         duration = None
         if container.format.name in _GUESSED:
@@ -53,7 +92,8 @@ def header(source: Path | BytesIO) -> tuple[int, int, float | None]:
             duration = float(stream.duration * stream.time_base)
         elif container.duration is not None:
             duration = container.duration / 1e6  # av.time_base
-        return stream.codec_context.sample_rate, stream.codec_context.channels, duration
+        context = stream.codec_context
+        return context.sample_rate, context.channels, duration, container.format.name
 
 
 def blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
@@ -68,18 +108,23 @@ def blocks(source: Path | BytesIO) -> Iterator[tuple[int, np.ndarray]]:
     """
     import av
 
-    with _open(source) as (container, stream):
-        resampler, num_read, num_damaged = None, 0, 0
-        for frame, damaged in _frames(container, stream):
-            num_read, num_damaged = num_read + (not damaged), num_damaged + damaged
-            if frame is None:
-                continue
-            if resampler is None:  # the links of a chained stream may have different rates
-                resampler = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
-            for part in resampler.resample(frame):
+    first, num_read, num_damaged = None, 0, 0
+    for link in _links(source):
+        resampler = None
+        with suppress(Refused), _open(link) as (container, stream):
+            for frame, damaged in _frames(container, stream):
+                num_read, num_damaged = num_read + (not damaged), num_damaged + damaged
+                if frame is None:
+                    continue
+                if resampler is None:  # links may have different rates and channels
+                    first = first or (frame.layout, frame.sample_rate)
+                    resampler = av.AudioResampler("fltp", *first)
+                for part in resampler.resample(frame):
+                    yield part.sample_rate, part.to_ndarray().T
+            for part in resampler.resample(None) if resampler else ():
                 yield part.sample_rate, part.to_ndarray().T
-        if num_damaged >= num_read:
-            raise Refused
+    if num_damaged >= num_read:
+        raise Refused
 
 
 def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
@@ -141,13 +186,25 @@ def _beginning_or_ogg(path: Path) -> bytes:
         return begin + file.read() if begin[:4] == b"OggS" else begin
 
 
-def _is_chained(ogg: bytes) -> bool:
-    """Whether a stream begins after another one's first pages of music (RFC 3533, section 4)."""
-    position, music = 0, False
-    while (position := ogg.find(b"OggS\0", position)) >= 0 and position + 5 < len(ogg):
+def _links(source: Path | BytesIO) -> list[Path | BytesIO]:
+    """The links of a chained Ogg, each as a file of its own; any other file as it is.
+
+    ffmpeg reads a chain through one decoder, which adds or loses samples at each seam.
+    """
+    content = source.getvalue() if isinstance(source, BytesIO) else _beginning_or_ogg(source)
+    if content[:4] != b"OggS" or len(starts := _starts_of_links(content)) < 2:
+        return [source]
+    return [BytesIO(content[start:end]) for start, end in pairwise([*starts, len(content)])]
+
+
+def _starts_of_links(ogg: bytes) -> list[int]:
+    """Where streams begin after another one's first pages of music (RFC 3533, section 4), and 0."""
+    starts, position, music = [0], 0, False
+    while (position := ogg.find(b"OggS\0", position)) >= 0 and position + 27 <= len(ogg):
         begins = bool(ogg[position + 5] & _BEGINNING_OF_STREAM)
         if begins and music:
-            return True
-        music |= not begins
-        position += 5
-    return False
+            starts.append(position)
+        music = not begins
+        lengths = ogg[position + 27 : position + 27 + ogg[position + 26]]
+        position += 27 + len(lengths) + sum(lengths)
+    return starts
