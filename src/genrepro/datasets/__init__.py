@@ -12,6 +12,8 @@ functions (tests/datasets/test_contract.py checks them):
     Put the raw files into the folder ``raw``.
 ``read_catalog(raw)``
     Return one row per track, with the columns of `IDENTITY`.
+
+A data set that is composed may also have ``read_labels(raw)``: columns of `tables.LABELS`.
 """
 
 from importlib import import_module
