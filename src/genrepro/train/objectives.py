@@ -98,7 +98,7 @@ class MultiTask(Genre):
             **{name: pd.factorize(known[name], sort=True)[0] for name in ("metre", "key", "artist")},
         }
         chosen = [genre, *(torch.from_numpy(of.astype(np.int64)).to(device) for of in classes.values())]
-        playing = known["instruments"].str.get_dummies(" ").to_numpy(np.float32)
+        playing = known["instruments"].str.get_dummies(" ").to_numpy(np.float32).copy()
         rows = [F.one_hot(genre, num_genres), *(F.one_hot(of) for of in chosen[1:])]
         self.genre = genre
         self.sizes = [row.shape[1] for row in rows]
