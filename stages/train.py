@@ -35,10 +35,14 @@ def main() -> None:
         features=packed.description,
         split_sha256=files.sha256(data / "split.csv"),
     )
+    described = {} if config.train.objective == "genre" else {"objective": config.train.objective}
+    labels = tables.read(data / "labels.parquet", tables.LABELS).to_pandas()
     begin = train.start.read(config.train.start)
-    description = train.start.described(description, begin)
+    description = train.start.described(description | described, begin)
     unfinished = Path("models", "unfinished.safetensors")
-    fit = partial(train.run, packed, split, config, description, unfinished=unfinished, begin=begin)
+    fit = partial(
+        train.run, packed, split, config, description, unfinished=unfinished, begin=begin, labels=labels
+    )
     if devices.rank():  # one of several processes, and not the one that writes
         fit()
         return

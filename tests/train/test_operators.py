@@ -22,9 +22,9 @@ from torch.utils._pytree import tree_leaves
 from genrepro import models
 from genrepro.base.devices import Compute
 from genrepro.sweep import stack
-from genrepro.train import fit as training
-from genrepro.train import optimizer
+from genrepro.train import objectives, optimizer
 from genrepro.train.augment import augment, mixup
+from genrepro.train.progress import Average
 
 # What torch.use_deterministic_algorithms refuses, by its documented name: ATen's operators behind it.
 REFUSED = {
@@ -102,7 +102,7 @@ def step_and_evaluation(model: nn.Module, *, device: str = "cpu", num_frames: in
     model.to(memory_format=torch.channels_last).to(compute.device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     descent = optimizer.AdamW(trained, fused=device == "cpu")  # shapes have no fused kernel
-    average = training.Average(model, decay=params.ema)
+    average = Average(model, decay=params.ema)
     rng = np.random.default_rng(0)
     model.train()
     segments = augment(torch.randn(4, 1, 32, num_frames, device=device), params=params, rng=rng)
@@ -110,7 +110,7 @@ def step_and_evaluation(model: nn.Module, *, device: str = "cpu", num_frames: in
     segments, targets = mixup(segments, labels, params=params, num_genres=GENRES, rng=rng)
     with compute.autocast():
         logits = model(segments.contiguous(memory_format=torch.channels_last)).float()
-    training._loss(logits, targets, params.label_smoothing).backward()
+    objectives.cross_entropy(logits, targets, params.label_smoothing).backward()
     nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
     descent.step()
     average.update()

@@ -91,7 +91,7 @@ def test_the_layer_of_the_genres_begins_anew_for_other_genres(
     for name in taken.other_genres:
         assert torch.equal(begun.state_dict()[name], anew[name])
         assert name in str(taken)
-    assert f"{len(taken.other_genres)} begin anew for other genres" in str(taken)
+    assert f"{len(taken.other_genres)} begin anew with the genres" in str(taken)
 
 
 def test_what_has_another_shape_is_left_and_named(toy: Toy, tmp_path: Path) -> None:

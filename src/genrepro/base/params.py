@@ -172,6 +172,9 @@ class Split(Section):
 class Train(Section):
     start: str
     """none, or the folder of a trained model whose weights the training begins with, as far as they fit."""
+    objective: Literal["genre", "multi_task", "m2d"]
+    """What is learned: genres, also everything else that `composed` knows of its tracks, or, without labels,
+    masked patches from visible ones (`train.objectives`, `train.m2d`)."""
     optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient"]
     """What changes the weights. `train.choose` says what each of them refuses."""
     epochs: int
@@ -374,6 +377,31 @@ class Params(Section):
                 "params.yaml: model = pretrained needs one of pretrained.weights (a model on Hugging Face's "
                 "hub, or a folder) and pretrained.embeddings (a file of them), and not both."
             )
+        if self.train.objective != "genre":
+            self._check_objective()
+
+    def _check_objective(self) -> None:
+        blocks = self.architecture().get("trainable_blocks", "all")
+        if self.train.objective == "multi_task":
+            rules = [
+                (self.dataset == "composed", "learns tempo, key and more, which only `composed` knows",
+                 "set dataset to composed"),
+                (blocks != 0, "has nothing to learn in a frozen body", f"set {self.model}.trainable_blocks"),
+                (self.model != "cnn" or not self.cnn.statistics, "is for one network",
+                 "set cnn.statistics to 0"),
+            ]  # fmt: skip
+        else:
+            rules = [
+                (self.model in ("ast", "vit"), "masks a transformer's patches", "set model to ast or vit"),
+                (blocks == "all", "trains the whole body", f"set {self.model}.trainable_blocks to all"),
+                (self.model != "ast" or self.ast.stride >= self.ast.patch_size,
+                 "would show masked patches in those that overlap them", "set ast.stride to ast.patch_size"),
+                (self.train.ema > 0, "needs an average of the encoder", "set train.ema above 0"),
+            ]  # fmt: skip
+        for holds, why, advice in rules:
+            if not holds:
+                name = self.train.objective
+                raise GenreproError(f"params.yaml: train.objective = {name} {why}: {advice}.")
 
     def section(self, name: str) -> dict[str, Any]:
         """One section as plain values, for JSON and for MLflow."""

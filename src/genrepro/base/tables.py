@@ -69,6 +69,18 @@ AUDIT = pa.schema(
     ]
 )
 
+# What a composer knows of its tracks. Empty for recorded music, of which nobody knows it exactly.
+LABELS = pa.schema(
+    [
+        pa.field("track_id", pa.string(), nullable=False),  # unique, sorted
+        pa.field("tempo", pa.float64(), nullable=False),  # beats per minute
+        pa.field("metre", pa.int32(), nullable=False),  # beats in a bar
+        pa.field("key", pa.string(), nullable=False),  # pitch class of the tonic
+        pa.field("instruments", pa.string(), nullable=False),  # that play, separated by spaces
+        pa.field("artist", pa.string(), nullable=False),
+    ]
+)
+
 # metrics/sweep/curves.parquet: one row for each head and epoch, sorted by the first four columns.
 SWEEP = pa.schema(
     [

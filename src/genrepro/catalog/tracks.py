@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
-from genrepro.base.tables import CATALOG, PREDICTION_KEYS
+from genrepro.base.tables import CATALOG, LABELS, PREDICTION_KEYS
 from genrepro.exact.identity import name_key, one_spelling, text
 from genrepro.spectrogram import audio
 
@@ -103,6 +103,13 @@ def summary(identity: pd.DataFrame, table: pa.Table) -> dict[str, int]:
         **{f"num_{kind}": count for kind, count in sorted(kinds.items())},
         **{f"num_left_out_{kind}": count for kind, count in sorted(left_out.items())},
     }
+
+
+def labels(known: pd.DataFrame | None) -> pa.Table:
+    """What a composer knows of its tracks, or nothing: columns of `tables.LABELS`, sorted by ``track_id``."""
+    if known is None:
+        return LABELS.empty_table()
+    return pa.Table.from_pandas(known.sort_values("track_id"), schema=LABELS, preserve_index=False)
 
 
 def _kind(fault: str) -> str:

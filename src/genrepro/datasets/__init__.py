@@ -13,6 +13,8 @@ functions (tests/datasets/test_contract.py checks them):
 ``read_catalog(raw)``
     Return one row per track, with the columns of `IDENTITY`.
 
+A data set that is composed may also have ``read_labels(raw)``: columns of `tables.LABELS`.
+
 What several of them share: `layouts` (what folders say of a file), `spreadsheet` (a table that somebody
 made), `columns` (of a table from the hub), `fma` (all sizes of FMA), `tables` (facts that are not in the
 downloads), `synthesis` (the composer).

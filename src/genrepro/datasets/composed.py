@@ -116,9 +116,9 @@ def read_catalog(raw: Path) -> pd.DataFrame:
 
 
 def read_labels(raw: Path) -> pd.DataFrame:
-    """Return what the composer knows of each track: columns `LABELS`, indexed by `track_id`."""
+    """Return what the composer knows of each track: columns of `tables.LABELS`."""
     table = pd.read_csv(raw / "tracks.csv", dtype={"key": str, "instruments": str}, keep_default_na=False)
-    return table.set_index("track_id")[list(LABELS)]
+    return table[["track_id", *LABELS, "artist"]]
 
 
 def _record(

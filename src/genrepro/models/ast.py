@@ -152,6 +152,25 @@ class Ast(BodyAndHead):
         positions = _refit(self.body.get_parameter(_POSITIONS), self.grid, grid)
         return torch.func.functional_call(self.body, {_POSITIONS: positions}, (prepared,)).pooler_output
 
+    def patch_grid(self, segments: torch.Tensor) -> tuple[int, int]:
+        """Patches of a segment along the bands and along the frames."""
+        return _grid(self.body.config, segments.shape[2], max(segments.shape[3], self.config["patch_size"]))
+
+    def tokens(self, segments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the first layer reads, each with its position: class and distillation token, then patches.
+
+        Returns
+        -------
+        torch.Tensor [shape=(batch, 2, hidden_size)]
+        torch.Tensor [shape=(batch, num_patches, hidden_size)]
+            Row by row of `patch_grid`.
+        """
+        parts: Any = self.body.embeddings
+        positions = _refit(self.body.get_parameter(_POSITIONS), self.grid, self.patch_grid(segments))
+        special = torch.cat([parts.cls_token, parts.distillation_token], dim=1) + positions[:, :_NUM_TOKENS]
+        patches = parts.patch_embeddings(self.prepare(segments)) + positions[:, _NUM_TOKENS:]
+        return parts.dropout(special.expand(len(patches), -1, -1)), parts.dropout(patches)
+
     def load(self) -> None:
         """Load the weights that ``ast.weights`` names into the body. With ``none`` it keeps its random ones.
 

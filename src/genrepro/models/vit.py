@@ -105,6 +105,24 @@ class Vit(BodyAndHead):
         """Pictures [shape=(batch, 3, 224, 224)] of segments [shape=(batch, 1, num_bands, num_frames)]."""
         return self.picture(segments)
 
+    def patch_grid(self, segments: torch.Tensor) -> tuple[int, int]:
+        """Patches of a segment's picture, from top to bottom and from left to right."""
+        return IMAGE_SIZE // PATCH_SIZE, IMAGE_SIZE // PATCH_SIZE
+
+    def tokens(self, segments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the first block reads, each with its position: the class token, then the patches.
+
+        Returns
+        -------
+        torch.Tensor [shape=(batch, 1, hidden_dim)]
+        torch.Tensor [shape=(batch, num_patches, hidden_dim)]
+            Row by row of `patch_grid`.
+        """
+        body: Any = self.body
+        positions = body.encoder.pos_embedding
+        patches = body._process_input(self.prepare(segments)) + positions[:, 1:]
+        return (body.class_token + positions[:, :1]).expand(len(patches), -1, -1), patches
+
     def load(self) -> None:
         """Load the weights that ``vit.weights`` names into the body. With ``none`` it keeps its random ones.
 

@@ -167,7 +167,7 @@ def train_cell(task: _Task, cell: Cell) -> pa.Table:
 
     from genrepro.models.shared import batches
     from genrepro.models.shared.voting import segment_probabilities, vote
-    from genrepro.train import fit
+    from genrepro.train import fit, objectives
 
     numerics.use_torch(integer(cell.seed, "train.torch"))
     cutter = batches.Cutter(task.features.frames, device=torch.device("cpu"), embedded=True)
@@ -176,7 +176,7 @@ def train_cell(task: _Task, cell: Cell) -> pa.Table:
     rows: list[dict[str, Any]] = []
 
     def watch(epoch: Any, model: Any, losses: list[float], accuracies: list[float]) -> None:
-        loss, accuracy = fit.track_scores(
+        loss, accuracy = objectives.track_scores(
             vote(segment_probabilities(model, test), test.track, how=voting), test
         )
         of_test = {"test_loss": loss, "test_accuracy": accuracy}

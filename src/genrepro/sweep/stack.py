@@ -17,8 +17,7 @@ from genrepro.base.devices import Compute
 from genrepro.base.params import Train
 from genrepro.models.shared.batches import FixedSegments, TrainingSegments
 from genrepro.models.shared.voting import vote
-from genrepro.train import fit as training
-from genrepro.train import optimizer
+from genrepro.train import objectives, optimizer
 from genrepro.train.augment import mixup
 
 # The defaults of AdamW in torch.optim.
@@ -99,7 +98,7 @@ def fit(
             parts = [forward(weights, batch).double().softmax(-1).cpu() for batch in segments]
         probabilities = torch.cat(parts, dim=1).numpy()
         return [
-            training.track_scores(vote(of_one, segments.track, how=voting), segments)
+            objectives.track_scores(vote(of_one, segments.track, how=voting), segments)
             for of_one in probabilities
         ]
 

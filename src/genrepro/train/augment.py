@@ -52,13 +52,19 @@ def mixup(
     targets : torch.Tensor [shape=(batch, num_genres)]
         Probabilities, one-hot where ``params.mixup`` is 0.
     """
-    targets = torch.nn.functional.one_hot(labels, num_genres).float()
+    return mix(segments, torch.nn.functional.one_hot(labels, num_genres).float(), params=params, rng=rng)
+
+
+def mix(
+    segments: torch.Tensor, targets: torch.Tensor, *, params: Train, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mixup of segments and of targets that are probabilities already [shape=(batch, num_targets)]."""
     if not params.mixup:
         return segments, targets
-    drawn = rng.beta(params.mixup, params.mixup, len(labels)).astype(np.float32)
+    drawn = rng.beta(params.mixup, params.mixup, len(segments)).astype(np.float32)
     # The first of a pair keeps the larger weight, so that its genre is the one that accuracy counts.
     weight = torch.from_numpy(np.maximum(drawn, 1 - drawn)).to(segments.device)
-    partner = torch.from_numpy(rng.permutation(len(labels))).to(segments.device)
+    partner = torch.from_numpy(rng.permutation(len(segments))).to(segments.device)
     share = weight.view(-1, *[1] * (segments.ndim - 1))
     mixed = segments * share + segments[partner] * (1 - share)
     return mixed, targets * weight[:, None] + targets[partner] * (1 - weight[:, None])

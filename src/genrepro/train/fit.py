@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from genrepro import models
@@ -29,9 +28,8 @@ from genrepro.exact.streams import generator
 from genrepro.models.shared import batches
 from genrepro.models.shared.body import standardise
 from genrepro.models.shared.inputs import Features
-from genrepro.models.shared.voting import segment_probabilities, vote
-from genrepro.train import choose, start
-from genrepro.train.augment import augment, mixup
+from genrepro.train import choose, objectives, probe, start
+from genrepro.train.augment import augment
 from genrepro.train.optimizer import schedule, set_rate
 from genrepro.train.progress import Average, Epoch, Progress
 from genrepro.train.resume import Resume
@@ -67,6 +65,7 @@ def run(
     unfinished: Path | None = None,
     watch: Watch | None = None,
     begin: Start | None = None,
+    labels: pd.DataFrame | None = None,
 ) -> tuple[Fit, dict[str, int]]:
     """Build the model of ``description`` and fit it to the training side of ``split``.
 
@@ -86,6 +85,8 @@ def run(
         See `fit`. With it no progress bar is shown: the caller shows its own.
     begin : Start, optional
         The trained model that ``train.start`` names. What is taken of it is printed.
+    labels : DataFrame, optional
+        Columns of `tables.LABELS`, for ``train.objective`` multi_task.
 
     Returns
     -------
@@ -127,6 +128,12 @@ def run(
     params = config.train
     if description["segments"]["representation"] == "mfcc":
         params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are not bands
+    if params.objective == "multi_task":
+        params = replace(params, frequency_shift=0.0, time_stretch=0.0)  # they would change key and tempo
+    training = batches.of_training(features, split, cutter, params=params, rng=rng)
+    objective = _objective(features, split, training, labels, params=params)
+    if params.objective == "m2d":  # it has a mask and an average of its own
+        params = replace(params, ema=0.0, num_time_masks=0, num_frequency_masks=0)
     with (
         # torch.compile chooses its own kernels for matrix products.
         nullcontext() if params.compile else dense.arithmetic(compute.device, embedded=features.embedded),
@@ -147,7 +154,7 @@ def run(
 
         fitted = fit(
             model,
-            training=batches.of_training(features, split, cutter, params=params, rng=rng),
+            training=training,
             voters=batches.of_vote(features, split, cutter, side="validation"),
             voting=description["segments"]["voting"],
             num_genres=num_genres,
@@ -157,6 +164,7 @@ def run(
             on_epoch=advance,
             resume=resume,
             watch=watch,
+            objective=objective,
         )
     if resume is not None and compute.rank == 0:
         resume.done()
@@ -181,6 +189,7 @@ def fit(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resume: Resume | None = None,
     watch: Watch | None = None,
+    objective: objectives.Genre | None = None,
 ) -> Fit:
     """Train ``model`` and keep the epoch that ``params.select`` names.
 
@@ -205,6 +214,8 @@ def fit(
     resume : Resume, optional
     watch : callable, optional
         Called with each finished epoch, the validated model, and the loss and the accuracy of each batch.
+    objective : objectives.Genre, optional
+        What is minimised; the genre if it is not given.
 
     Returns
     -------
@@ -217,17 +228,19 @@ def fit(
     """
     rank, world = compute.rank, compute.num_processes
     require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
-    model.to(memory_format=torch.channels_last)  # a third faster on a CPU, and a GPU uses tensor cores
-    model.to(compute.device)
-    optimizer = choose.optimizer(model, params)
-    network: Any = compute.share(model)
+    objective = objective or objectives.Genre(num_genres=num_genres, params=params)
+    module = objective.wrap(model, num_steps=params.epochs * len(training))
+    module.to(memory_format=torch.channels_last)  # a third faster on a CPU, and a GPU uses tensor cores
+    module.to(compute.device)
+    optimizer = choose.optimizer(module, params)
+    network: Any = compute.share(module)
     if params.compile:
         network = torch.compile(network)
     if world > 1:
         torch.manual_seed(torch.initial_seed() + rank)  # each process drops out different units
-    average = Average(model, decay=params.ema)
+    average = Average(module, decay=params.ema)
     rate = schedule(params, num_steps=params.epochs * len(training))
-    progress = Progress(model, average, optimizer, rng)
+    progress = Progress(module, average, optimizer, rng)
     if resume is not None:
         progress.restore(resume)
     for epoch in progress.curves:
@@ -241,51 +254,43 @@ def fit(
         for segments, labels in training:
             if segments.ndim == 4:
                 segments = augment(segments, params=params, rng=rng)
-            segments, targets = mixup(segments, labels, params=params, num_genres=num_genres, rng=rng)
-            share = 1.0
+            inputs = objective.inputs(segments, labels, rng)
+            share, size = 1.0, len(labels)
             if world > 1:  # DDP's mean over processes: weight each by its number of segments
-                share = world * len(range(rank, len(labels), world)) / len(labels)
-                segments, targets, labels = (part[rank::world] for part in (segments, targets, labels))
+                share = world * len(range(rank, size, world)) / size
+                inputs = tuple(part[rank::world] for part in inputs)
+                size = len(inputs[0])
             if segments.ndim == 4:
-                segments = segments.contiguous(memory_format=torch.channels_last)
+                inputs = (inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:])
             set_rate(optimizer, rate(step))
-            with compute.autocast():
-                logits = network(segments)
-            logits = logits.float()
-            loss = _loss(logits, targets, params.label_smoothing)
+            loss, correct = objective.loss(network, inputs, compute)
             (share * loss).backward()
             if params.clip_norm:
-                nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
+                nn.utils.clip_grad_norm_(module.parameters(), params.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             average.update()
+            objective.follow(module)
             step += 1
             # Keep the sums as tensors until the epoch ends: reading one waits for the device.
-            correct = (_verdict(logits.detach()).argmax(1) == labels).sum()
-            loss_sum += loss.detach() * len(labels)
+            loss_sum += loss.detach() * size
             num_correct += correct
-            num_seen += len(labels)
+            num_seen += size
             if watch is not None:
                 losses.append(loss.detach())
-                accuracies.append(correct / len(labels))
+                accuracies.append(correct / size)
         choose.end(optimizer)
         sums = compute.sum(torch.stack([loss_sum, num_correct, num_seen])).tolist()
-        probabilities = vote(segment_probabilities(average.model, voters, compute), voters.track, how=voting)
-        validation_loss, validation_accuracy = track_scores(probabilities, voters)
-        epoch = Epoch(
-            epoch=len(progress.curves) + 1,
-            train_loss=sums[0] / sums[2],
-            train_accuracy=sums[1] / sums[2],
-            validation_loss=validation_loss,
-            validation_accuracy=validation_accuracy,
-        )
+        seen = {"train_loss": sums[0] / sums[2], "train_accuracy": sums[1] / sums[2]}
+        scores = objective.scores(average.model, voters, compute, voting=voting)
+        epoch = Epoch(epoch=len(progress.curves) + 1, **seen | scores)
         progress.add(epoch, better=lambda one, other: _better(one, other, params.select))
         on_epoch(epoch)
         if watch is not None:
             watch(epoch, average.model, torch.stack(losses).tolist(), torch.stack(accuracies).tolist())
         if resume is not None and rank == 0:
             progress.keep(resume)
-    return Fit(state=progress.state, curves=progress.curves, best=progress.best)
+    return Fit(state=objective.kept(progress.state), curves=progress.curves, best=progress.best)
 
 
 def diverged(fitted: Fit) -> bool:
@@ -293,17 +298,27 @@ def diverged(fitted: Fit) -> bool:
     return not all(math.isfinite(value) for value in asdict(fitted.best).values())
 
 
-def _loss(logits: torch.Tensor, targets: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-    """Cross entropy. A model of several networks gets the mean of theirs, so each learns by itself."""
-    if logits.ndim == 3:
-        targets = targets.repeat_interleave(logits.shape[1], dim=0)
-        logits = logits.flatten(0, 1)
-    return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
-
-
-def _verdict(logits: torch.Tensor) -> torch.Tensor:
-    """Logits [shape=(batch, num_genres)]. Those of several networks are averaged, as in inference."""
-    return logits if logits.ndim == 2 else logits.mean(dim=1)
+def _objective(
+    features: Features,
+    split: pd.DataFrame,
+    training: batches.TrainingSegments,
+    labels: pd.DataFrame | None,
+    *,
+    params: Train,
+) -> objectives.Genre:
+    """What ``train.objective`` names."""
+    num_genres, cutter = len(features.genres), training.cutter
+    if params.objective == "multi_task":
+        assert labels is not None
+        return objectives.MultiTask(labels, training, num_genres=num_genres, params=params)
+    if params.objective == "m2d":
+        return objectives.M2d(
+            batches.of_probe(features, split, cutter, at_most=probe.NUM_SEGMENTS),
+            batches.of_vote(features, split, cutter, side="validation", role="grid"),
+            num_genres=num_genres,
+            params=params,
+        )
+    return objectives.Genre(num_genres=num_genres, params=params)
 
 
 def _resume(path: Path, config: Params, description: dict[str, Any], compute: devices.Compute) -> Resume:
@@ -315,15 +330,6 @@ def _resume(path: Path, config: Params, description: dict[str, Any], compute: de
         "processes": compute.num_processes,
     }
     return Resume(path, identity)
-
-
-def track_scores(probabilities: np.ndarray, voters: batches.FixedSegments) -> tuple[float, float]:
-    """Cross entropy and accuracy of voted probabilities [shape=(num_tracks, num_genres)], over tracks."""
-    label = np.zeros(len(probabilities), dtype=np.int64)
-    label[voters.track] = voters.label
-    likelihood = probabilities[np.arange(len(label)), label]
-    loss = float(-np.log(np.maximum(likelihood, 1e-12)).mean())
-    return loss, float((probabilities.argmax(1) == label).mean())
 
 
 def _better(epoch: Epoch, best: Epoch, select: str) -> bool:

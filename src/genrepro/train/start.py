@@ -1,8 +1,8 @@
 """Begin a training with the weights of a trained model: of other genres, other data, another size.
 
 A tensor is taken if the new model has one of the same name and shape. The layers that depend on the number of
-genres are only taken if both models name the same genres in the same order. All others keep their random
-weights.
+genres are only taken if both models name the same genres in the same order, and were trained to tell them
+apart: of M2D they are a probe's. All others keep their random weights.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Taken:
         total = len(self.taken) + len(self.other_genres) + len(self.other_shape) + len(self.missing)
         parts = [f"{len(self.taken)} of {total} tensors taken"]
         for names, what in (
-            (self.other_genres, "begin anew for other genres"),
+            (self.other_genres, "begin anew with the genres"),
             (self.other_shape, "begin anew, of another shape in the start"),
             (self.missing, "begin anew, not in the start"),
             (self.unused, "of the start are not used"),
@@ -112,6 +112,7 @@ def load(
     """
     state = model.state_dict()
     same_genres = description["genres"] == start.description["genres"]
+    same_genres &= start.description.get("objective") != "m2d"  # its layer of genres is a probe's
     of_genres = set() if same_genres else _of_genres(state, name, section, description)
     found: dict[str, list[str]] = {"taken": [], "other_genres": [], "other_shape": [], "missing": []}
     for key, value in state.items():

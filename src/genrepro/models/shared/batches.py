@@ -1,5 +1,6 @@
 """Make batches of segments, gathered on the device from rows of packed frames, without a data loader."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -90,6 +91,10 @@ class TrainingSegments:
         track = np.arange(len(spans.track)) if every else spans.track
         self.num_pieces = np.bincount(track)
         self.first_piece = np.searchsorted(track, np.arange(len(self.num_pieces)))
+
+    def relabel(self, label: np.ndarray) -> None:
+        """Give every span another label [shape=(num_spans,), dtype=int64], such as its track."""
+        self.spans = dataclasses.replace(self.spans, label=label)
 
     def __len__(self) -> int:
         num_segments = len(self.num_pieces)
@@ -185,6 +190,14 @@ def of_vote(
 ) -> FixedSegments:
     """The segments of a side that vote. With ``role`` grid, segments as long as in training."""
     return FixedSegments(cutter, fixed_spans(packed, split, side=side, role=role))
+
+
+def of_probe(packed: Features, split: pd.DataFrame, cutter: Cutter, *, at_most: int) -> FixedSegments:
+    """Segments of the training side that would vote: all, or evenly spaced ones of them."""
+    spans = fixed_spans(packed, split, side="train", role="vote")
+    chosen = np.unique(np.linspace(0, len(spans.label) - 1, at_most).round().astype(np.int64))
+    arrays = {name: getattr(spans, name)[chosen] for name in ("first_frame", "num_frames", "label", "track")}
+    return FixedSegments(cutter, dataclasses.replace(spans, **arrays))
 
 
 def _fits(frames: torch.Tensor, device: torch.device) -> bool:

@@ -59,6 +59,16 @@ class BodyAndHead(nn.Module, ABC):
         self.train()
 
     @property
+    def blocks(self) -> tuple[nn.Module, ...]:
+        """The body's blocks, from input to output."""
+        return self._blocks
+
+    @property
+    def norm(self) -> nn.Module:
+        """The norm after the last block."""
+        return self._norm[0]
+
+    @property
     def frozen_body(self) -> bool:
         """Whether the whole body is frozen, so that `embed` always gives the same."""
         return self.trainable_blocks == 0
@@ -112,7 +122,7 @@ class BodyAndHead(nn.Module, ABC):
         frozen.
         """
         inner = [list(block.parameters()) for block in self._blocks]
-        last = [*self._norm[0].parameters(), *self.head.parameters()]
+        last = [*self.norm.parameters(), *self.head.parameters()]
         known = {id(parameter) for group in [*inner, last] for parameter in group}
         stem = [parameter for parameter in self.body.parameters() if id(parameter) not in known]
         return [[p for p in group if p.requires_grad] for group in [stem, *inner, last]]
