@@ -106,6 +106,20 @@ def pooled(by_seed: Mapping[int, pd.Series]) -> tuple[np.ndarray, np.ndarray]:
     return joined.to_numpy(np.float64), joined.index.get_level_values("group").to_numpy()
 
 
+def compare_pools(first: Mapping[int, pd.Series], second: Mapping[int, pd.Series]) -> tuple[Difference, bool]:
+    """As `compare`, but each over all of its own seeds if all of these have one test set.
+
+    So three seeds of a head can be paired with the one run of a probe.
+    """
+    one, *others = [hits.index for hits in (*first.values(), *second.values())]
+    if all(one.equals(other) for other in others):
+        (before, group), (after, _) = pooled(first), pooled(second)
+        return difference(after - before, group), True
+    if not set(first) & set(second):
+        return unpaired(*pooled(first), *pooled(second)), False
+    return compare(first, second)
+
+
 def compare(first: Mapping[int, pd.Series], second: Mapping[int, pd.Series]) -> tuple[Difference, bool]:
     """The second accuracy minus the first over the seeds of both, and whether it is paired by tracks.
 
