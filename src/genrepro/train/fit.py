@@ -33,6 +33,7 @@ from genrepro.models.shared.voting import segment_probabilities, vote
 from genrepro.train import choose, start
 from genrepro.train.augment import augment, mixup
 from genrepro.train.optimizer import schedule, set_rate
+from genrepro.train.parts import parts
 from genrepro.train.progress import Average, Epoch, Progress
 from genrepro.train.resume import Resume
 from genrepro.train.room import require_room
@@ -216,7 +217,14 @@ def fit(
         If batches are too small for the processes or for the model's batch norm.
     """
     rank, world = compute.rank, compute.num_processes
-    require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
+    require_room(
+        model,
+        training,
+        voters,
+        batch_size=params.batch_size,
+        num_processes=world,
+        num_parts=params.accumulate,
+    )
     model.to(memory_format=torch.channels_last)  # a third faster on a CPU, and a GPU uses tensor cores
     model.to(compute.device)
     optimizer = choose.optimizer(model, params)
@@ -249,11 +257,15 @@ def fit(
             if segments.ndim == 4:
                 segments = segments.contiguous(memory_format=torch.channels_last)
             set_rate(optimizer, rate(step))
-            with compute.autocast():
-                logits = network(segments)
-            logits = logits.float()
-            loss = _loss(logits, targets, params.label_smoothing)
-            (share * loss).backward()
+            loss, correct = torch.zeros((2,), device=compute.device)
+            for weight, part in parts((segments, targets, labels), number=params.accumulate):
+                with compute.autocast():
+                    logits = network(part[0])
+                logits = logits.float()
+                of_part = _loss(logits, part[1], params.label_smoothing)
+                (share * weight * of_part).backward()
+                loss = loss + weight * of_part.detach()
+                correct = correct + (_verdict(logits.detach()).argmax(1) == part[2]).sum()
             if params.clip_norm:
                 nn.utils.clip_grad_norm_(model.parameters(), params.clip_norm)
             optimizer.step()
@@ -261,12 +273,11 @@ def fit(
             average.update()
             step += 1
             # Keep the sums as tensors until the epoch ends: reading one waits for the device.
-            correct = (_verdict(logits.detach()).argmax(1) == labels).sum()
-            loss_sum += loss.detach() * len(labels)
+            loss_sum += loss * len(labels)
             num_correct += correct
             num_seen += len(labels)
             if watch is not None:
-                losses.append(loss.detach())
+                losses.append(loss)
                 accuracies.append(correct / len(labels))
         choose.end(optimizer)
         sums = compute.sum(torch.stack([loss_sum, num_correct, num_seen])).tolist()
