@@ -1,7 +1,7 @@
 """Stage probe: what kept embeddings say without training a network; layer and settings chosen on validation.
 
 python -m stages.probe           params: dataset, seed, model, pretrained.pooling, evaluate.confidence
-    -> metrics/probe.json, metrics/probe/layers.csv
+    -> metrics/probe.json, metrics/probe/layers.csv, metrics/probe/predictions.csv
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def main() -> None:
     clusters = tables.read(data / "audit.parquet", tables.AUDIT, columns=["track_id", "duplicate_group"])
     known = tracks.to_pandas()
     kept = data / "embeddings.parquet"
-    summary, table = probe.run(
+    summary, rows, predictions = probe.run(
         kept,
         tables.read_split(data / "split.csv"),
         genre=known.set_index("track_id")["genre"],
@@ -35,7 +35,8 @@ def main() -> None:
         "embeddings_sha256": layers.describe(kept)["sha256"],
         "split_sha256": files.sha256(data / "split.csv"),
     }
-    files.write_csv(Path("metrics", "probe", "layers.csv"), list(table.columns), table.to_numpy(object))
+    for name, table in (("layers", rows), ("predictions", predictions)):
+        files.write_csv(Path("metrics", "probe", f"{name}.csv"), list(table.columns), table.to_numpy(object))
     files.write_json(Path("metrics", "probe.json"), summary)
     for name in ("logistic", "neighbours", "few_shot"):
         found = summary[name]

@@ -1,7 +1,7 @@
 """Stage sweep: train a head for each cell of a grid of learning rates, weight decays and seeds.
 
     python -m stages.sweep           params: dataset, seed, train, model, <model>, head; sweep.lr, ...
-        -> metrics/sweep.json, metrics/sweep/cells.csv, metrics/sweep/curves.parquet, models/sweep/
+        -> metrics/sweep.json, metrics/sweep/ (cells.csv, predictions.csv, curves.parquet), models/sweep/
 
 `GENREPRO_WORKERS` heads train at once on a CPU, and as many as fit on a GPU. A killed sweep goes on where it
 stopped.
@@ -14,6 +14,7 @@ from pathlib import Path
 import stages
 from genrepro import models, tracking
 from genrepro.base import files, params, tables
+from genrepro.exact import identity
 from genrepro.models.shared import checkpoint, inputs
 from genrepro.serve import registry
 from genrepro.sweep import grid, heads, optimism, snapshots
@@ -34,23 +35,25 @@ def main() -> None:
     )
     leaky = files.read_json(Path("metrics", "split.json"))["leaky"]
     leaky = int(leaky or models.has_seen(config.architecture(), config.dataset))
+    tracks = tables.read(data / "catalog.parquet", tables.CATALOG, columns=["track_id", "artist"])
+    clusters = tables.read(data / "audit.parquet", tables.AUDIT, columns=["track_id", "duplicate_group"])
+    group = identity.group_names(
+        tracks.to_pandas().merge(clusters.to_pandas(), on="track_id", validate="one_to_one")
+    )
     with tracking.start("sweep", config, description) as run:
         unfinished = data / "sweep.partial"
         curves = heads.run(packed, split, config, description, cells, folder=unfinished)
         table = snapshots.table(curves)
-        summary = optimism.summary(
-            table,
-            num_tracks=split.loc[split["split"] == "test", "track_id"].nunique(),
-            leaky=leaky,
-            confidence=config.evaluate.confidence,
-        )
+        tested = heads.tested_tracks(packed, split, group=group)
+        predictions = snapshots.predictions(curves, table, tested, genres=packed.genres)
+        summary = optimism.summary(table, predictions, leaky=leaky, confidence=config.evaluate.confidence)
         # Train the winner again, because the sweep keeps no weights. The result is the same.
         best = snapshots.winner(table, "loss")
         cell = Cell(seed=int(best["seed"]), lr=float(best["lr"]), weight_decay=float(best["weight_decay"]))
         alone = cell.params(config)
         alone = dataclasses.replace(alone, train=dataclasses.replace(alone.train, select="validation_loss"))
         heads.train_winner(packed, split, alone, description, folder=Path("models", "sweep"))
-        snapshots.write(Path("metrics"), table, curves, summary | description["data"])
+        snapshots.write(Path("metrics"), table, curves, predictions, summary | description["data"])
         shutil.rmtree(unfinished)
         run.log_sweep(summary, model=Path("models", "sweep"))
     registry.offer(Path("models", "sweep"), name="genrepro-sweep")

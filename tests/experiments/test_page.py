@@ -1,5 +1,6 @@
 """Claims about docs/RESULTS.md and docs/results/: every figure is from a record, and says how sure it is."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.measured import DETAILS, TEMPLATE, Project, invoke, make_project
 
 from genrepro.base.errors import GenreproError
 from genrepro.evaluate.intervals import clustered, difference, unpaired
-from genrepro.experiments import answers, entries, hits, measured, page, records, rows
+from genrepro.experiments import answers, entries, hits, measured, page, ranking, records, rows
 
 
 @pytest.fixture
@@ -73,8 +74,8 @@ def test_the_first_screen_is_short() -> None:
 def test_published_intervals_are_statsmodels() -> None:
     known = entries.load(ROOT / "experiments.yaml", ROOT / "params.yaml")
     found = [of.published for of in known.values() if of.published and of.published.num_tracks]
-    # The ViT report's, and two of another body beside them. Nobody says the others' number of tracks.
-    assert len(found) == 6
+    # The ViT report's, and three of another body beside them. Nobody says the others' number of tracks.
+    assert len(found) == 7
     for published in found:
         assert published.num_correct and published.num_tracks
         low, high = wilson(published.num_correct, published.num_tracks).split("-")
@@ -379,3 +380,39 @@ def test_a_first_table_that_is_too_long_is_one_sentence(project: Project) -> Non
     many = {f"songs{number}": "Singer" for number in range(rows.MOST_IN_FRONT)}
     with pytest.raises(GenreproError, match="front lists more than 11 measured experiments"):
         rows.front(many, dict.fromkeys(many, found["songs"]))
+
+
+# ----------------------------------------------------------------------------------------------------
+# Rankings
+
+
+def test_a_ranking_pairs_every_experiment_with_the_best_over_all_its_seeds(project: Project) -> None:
+    right = [drawn(0.5, 60, seed) for seed in range(3)]
+    for seed, of_seed in enumerate(right):
+        project.tested("songs", of_seed, seed=seed)
+    project.tested("question", drawn(0.9, 60, 7), seed=0)
+    invoke("collect")
+    known = entries.load()
+    found = measured.measure(known, records.read(known))
+    # The same data and split, as heads on one body have.
+    same = dataclasses.replace(known["question"], params=known["songs"].params)
+    leaky = {name: found[name].leaky for name in ("songs", "question")}
+    assert len(set(leaky.values())) == 1
+    found["question"] = dataclasses.replace(found["question"], experiment=same)
+    lines = ranking.table([known["songs"], same], found)
+    header, _, best, other = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
+    place = header.index("against the best")
+    assert best[0] == "`question`" and best[place] == "the best"
+    mean = np.mean(right, axis=0) - drawn(0.9, 60, 7)
+    change = difference(mean, artists(60))
+    expected = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f}), p < 0.001"
+    assert change.p_value < 0.001 and other[place] == expected
+
+
+def test_other_data_or_splits_are_ranked_by_themselves(project: Project) -> None:
+    project.tested("songs", drawn(0.5, 60, 0), seed=0)
+    project.tested("question", drawn(0.9, 60, 7), seed=0)
+    invoke("collect")
+    known = entries.load()
+    lines = ranking.table(list(known.values()), measured.measure(known, records.read(known)))
+    assert [line.count("the best") for line in lines] == [1, 0, 1, 1]

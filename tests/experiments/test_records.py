@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from support.measured import ENTRIES, SPLIT, Project, invoke, make_project
@@ -230,7 +231,21 @@ SWEPT = {
 }
 
 
-def swept(project: Project, *, lr: dict[str, float], select: str = "validation_loss") -> None:
+def chosen(**right: list[bool]) -> str:
+    """A table of predictions by several classifiers, two tracks of each artist."""
+    number = len(next(iter(right.values())))
+    rows = {
+        "track_id": [f"t{one}" for one in range(number)],
+        "genre": ["rock"] * number,
+        "group": [f"artist {one // 2}" for one in range(number)],
+    }
+    columns = {name: np.where(of, "rock", "jazz") for name, of in right.items()}
+    return pd.DataFrame(rows | columns).to_csv(index=False)
+
+
+def swept(
+    project: Project, *, lr: dict[str, float], select: str = "validation_loss", choices: str | None = None
+) -> None:
     """A repository whose one experiment is a sweep, and a run of it with the rates ``lr``."""
     entry = ENTRIES["pictures"] | {"sweep": {"lr": AXIS, "weight_decay": AXIS}}
     entry["overrides"] = entry["overrides"] | {"train.select": select}
@@ -246,6 +261,10 @@ def swept(project: Project, *, lr: dict[str, float], select: str = "validation_l
     for key, value in entry["overrides"].items():
         project.set(key, value)
     project.metric("sweep", SWEPT)
+    project.write(content(table([True, False] * 4, group=["artist"] * 8)))  # of an earlier run
+    if choices is not None:
+        (project.path / "metrics" / "sweep").mkdir()
+        (project.path / "metrics" / "sweep" / "predictions.csv").write_text(choices)
     project.metric("split", SPLIT)
     project.experiment("pictures-s0", baseline=head, commit=project.commit())
     project.git("reset", "--quiet", "--hard", head)
@@ -265,9 +284,48 @@ def test_a_sweep_is_recorded_with_its_winner_and_what_choosing_cost(
     assert project.row("pictures-s0")[0] == accuracy
 
 
+@pytest.mark.parametrize(("select", "share"), [("validation_loss", 0.625), ("validation_accuracy", 0.5)])
+def test_hits_of_a_sweep_are_its_winners_and_not_those_of_an_earlier_run(
+    project: Project, select: str, share: float
+) -> None:
+    right = {"by_loss": [True] * 5 + [False] * 3, "by_accuracy": [False] * 4 + [True] * 4}
+    swept(project, lr=AXIS, select=select, choices=chosen(**right))
+    invoke("collect")
+    found = hits.read("pictures", records.load(records.path("pictures")).runs)
+    assert found[0].tolist() == right["by_loss" if select == "validation_loss" else "by_accuracy"]
+    assert found[0].mean() == share
+
+
 def test_a_sweep_over_another_grid_is_not_recorded(project: Project) -> None:
     swept(project, lr=AXIS | {"last": 0.2})
     said = invoke("collect")
     assert "0 runs recorded" in said and "train.lr = [0.1, 0.2], now [0.1, 0.2, 0.3]" in said
     row = next(row for row in project.table() if row[0] == "`pictures`")
     assert row[3].startswith("gtzan_images, ")  # in the list of what has not run
+
+
+# ----------------------------------------------------------------------------------------------------
+# Probes
+
+PROBED = {"accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75, "layer": 3}
+SUMMARY = {"num_tracks": 4, "num_groups": 2, "leaky": 0, "split_sha256": "s", "embeddings_sha256": "e"}
+
+
+def test_hits_of_a_probe_are_its_classifiers_and_shares_of_draws(project: Project) -> None:
+    entry = ENTRIES["question"] | {"probe": ["logistic", "few_shot"]}
+    YAML().dump({"recipes": {}, "experiments": {"question": entry}}, project.path / "experiments.yaml")
+    (project.path / "metrics" / "probe").mkdir(parents=True)
+    head = project.commit()
+    project.metric("probe", SUMMARY | {"logistic": PROBED, "few_shot": PROBED | {"accuracy": 0.375}})
+    project.metric("split", SPLIT)
+    project.write(content(table([True, False] * 4, group=["artist"] * 8)))  # of an earlier run
+    draws = {"few_shot_0": [True, True, False, False], "few_shot_1": [True, False, False, False]}
+    project.set("seed", 0)
+    choices = chosen(logistic=[True, False, False, True], **draws)
+    (project.path / "metrics" / "probe" / "predictions.csv").write_text(choices)
+    project.experiment("question-s0", baseline=head, commit=project.commit())
+    project.git("reset", "--quiet", "--hard", head)
+    invoke("collect")
+    assert hits.path("question-logistic").read_text().splitlines()[1:3] == ["t0,artist 0,1", "t1,artist 0,0"]
+    runs = records.load(records.path("question-few-shot")).runs
+    assert hits.read("question-few-shot", runs)[0].tolist() == [1.0, 0.5, 0.0, 0.0]

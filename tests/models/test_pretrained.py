@@ -15,6 +15,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.models import pretrained
 from genrepro.models.shared import body, checkpoint
 from genrepro.train import fit
+from genrepro.train.parts import parts
 
 
 def section(folder: Path, **overrides: Any) -> dict[str, Any]:
@@ -130,3 +131,74 @@ def test_a_layer_or_part_that_the_body_lacks_is_one_sentence(tmp_path: Path) -> 
 )  # fmt: skip
 def test_the_picture_has_the_size_that_the_processor_gives(settings: dict, size: tuple[int, int]) -> None:
     assert pretrained.picture_size(settings) == size
+
+
+# ----------------------------------------------------------------------------------------------------
+# Bodies that do not fit
+
+
+def step(model: pretrained.PictureModel, *, number: int = 1) -> tuple[float, dict[str, torch.Tensor], int]:
+    """Loss and gradients of a batch in parts, and the bytes that autograd kept for the largest part."""
+    torch.manual_seed(0)
+    batch = torch.randn(6, 1, 12, 20), torch.tensor([0, 1, 2, 0, 1, 2])
+    loss, most = 0.0, 0
+    model.train()
+    for share, (segments, labels) in parts(batch, number=number):
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
+            kept[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            of_part = torch.nn.functional.cross_entropy(model(segments), labels)
+        most = max(most, sum(kept.values()))
+        (share * of_part).backward()
+        loss += share * of_part.item()
+    grads = {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
+    return loss, grads, most
+
+
+@pytest.mark.parametrize("blocks", [1, "all", "lora"])
+def test_parts_and_checkpoints_give_the_same_step_in_less_memory(blocks: int | str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    plain = build(tmp_path, trainable_blocks=blocks)
+    state = plain.state_dict()
+    loss, grads, memory = step(plain)
+    for number, checkpointing in ((3, False), (1, True), (2, True)):
+        model = build(tmp_path, trainable_blocks=blocks, checkpointing=checkpointing)
+        model.load_state_dict(state)
+        other, found, less = step(model, number=number)
+        assert other == pytest.approx(loss, abs=1e-6) and less < memory
+        assert found.keys() == grads.keys()
+        for name, value in grads.items():
+            torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
+
+
+def test_a_checkpointed_body_trains_and_is_kept_as_any_other(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path / "toy")
+    bodies.write(tmp_path / "body", "dinov2")
+    curves = []
+    for checkpointing in (False, True):
+        params = make_params(
+            model="pretrained",
+            pretrained={
+                "weights": str(tmp_path / "body"),
+                "trainable_blocks": 2,
+                "checkpointing": checkpointing,
+            },
+            head={"kind": "linear"},
+            train={"epochs": 2, "batch_size": 8, "ema": 0.9},
+        )
+        description = checkpoint.describe(
+            model="pretrained",
+            section=params.architecture(),
+            features=toy.features.description,
+            split_sha256="-",
+        )
+        torch.manual_seed(0)
+        fitted, _ = fit.run(toy.features, toy.split, params, description)
+        checkpoint.save(tmp_path, fitted.state, description)
+        assert checkpoint.load(tmp_path)[0].state_dict().keys() == fitted.state.keys()
+        curves.append(np.array([[of.train_loss, of.validation_loss] for of in fitted.curves]))
+    np.testing.assert_allclose(*curves, atol=1e-6)

@@ -39,9 +39,13 @@ def table(path: Path, *, informative: int, num_layers: int = 3, tracks: list[str
     return path
 
 
-def run(path: Path, **changes: object) -> tuple[dict, pd.DataFrame]:
+def probe(path: Path, **changes: object) -> tuple[dict, pd.DataFrame, pd.DataFrame]:
     given = {"genre": GENRE, "group": GROUP, "pooling": "mean", "seed": 0, "confidence": 0.95, **changes}
     return measure.run(path, given.pop("split", SPLIT), **given)  # type: ignore[arg-type]
+
+
+def run(path: Path, **changes: object) -> tuple[dict, pd.DataFrame]:
+    return probe(path, **changes)[:2]
 
 
 def test_validation_finds_the_layer_that_says_something(tmp_path: Path) -> None:
@@ -67,6 +71,20 @@ def test_the_test_is_scikit_learns_own_figure(tmp_path: Path) -> None:
     assert summary["logistic"]["accuracy_low"] < expected < summary["logistic"]["accuracy_high"]
     assert (summary["num_train"], summary["num_validation"], summary["num_tracks"]) == (72, 24, 24)
     assert summary["num_groups"] == 6
+
+
+def test_every_prediction_is_kept_and_gives_the_accuracies(tmp_path: Path) -> None:
+    summary, _, predictions = probe(table(tmp_path / "e.parquet", informative=1))
+    tested = SPLIT.loc[SPLIT["split"] == "test", "track_id"].tolist()
+    assert predictions["track_id"].tolist() == tested
+    assert predictions["genre"].tolist() == GENRE.loc[tested].tolist()
+    assert predictions["group"].tolist() == GROUP.loc[tested].tolist()
+    right = predictions.drop(columns=["track_id", "group"]).eq(predictions["genre"], axis=0).mean()
+    for name in ("logistic", "neighbours"):
+        assert right[name] == pytest.approx(summary[name]["accuracy"], abs=1e-6)
+    draws = [right[f"few_shot_{number}"] for number in range(classifiers.DRAWS)]
+    assert np.mean(draws) == pytest.approx(summary["few_shot"]["accuracy"], abs=1e-6)
+    assert max(draws) == pytest.approx(summary["few_shot"]["highest_draw"], abs=1e-6)
 
 
 def test_labels_of_test_tracks_choose_nothing(tmp_path: Path) -> None:

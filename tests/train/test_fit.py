@@ -21,6 +21,7 @@ from genrepro.models.shared import batches, checkpoint
 from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.voting import segment_probabilities, vote
 from genrepro.train import fit as training
+from genrepro.train.parts import parts
 
 CNN = {"channels": (4, 4, 8, 8, 8), "dropout": 0.0, "statistics": 0}
 PLAIN = {
@@ -289,7 +290,7 @@ def test_a_compiled_network_learns_the_same(toy: Toy, monkeypatch: pytest.Monkey
         assert theirs.validation_loss == pytest.approx(mine.validation_loss, abs=1e-3)
 
 
-def with_statistics(toy: Toy, *, num_tracks: int, batch_size: int) -> training.Fit:
+def with_statistics(toy: Toy, *, num_tracks: int, batch_size: int, accumulate: int = 1) -> training.Fit:
     """A training of the pair of networks on the first tracks of the training side."""
     train = toy.split.index[toy.split["split"] == "train"]
     split = toy.split.copy()
@@ -297,7 +298,7 @@ def with_statistics(toy: Toy, *, num_tracks: int, batch_size: int) -> training.F
     config = make_params(
         model="cnn",
         cnn={**CNN, "statistics": 8},
-        train={**PLAIN, "epochs": 1, "batch_size": batch_size},
+        train={**PLAIN, "epochs": 1, "batch_size": batch_size, "accumulate": accumulate},
     )
     description = checkpoint.describe(
         model="cnn", section=config.architecture(), features=toy.features.description, split_sha256="-"
@@ -315,3 +316,49 @@ def test_a_last_batch_of_one_is_no_obstacle_to_batch_norm(toy: Toy, num_tracks: 
 def test_batches_that_batch_norm_refuses_are_one_sentence(toy: Toy, num_tracks: int, batch_size: int) -> None:
     with pytest.raises(GenreproError, match=rf"train.batch_size = {batch_size} gives batches of one segment"):
         with_statistics(toy, num_tracks=num_tracks, batch_size=batch_size)
+
+
+# ----------------------------------------------------------------------------------------------------
+# Parts of a batch
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 50])
+def test_the_gradients_of_parts_add_up_to_that_of_the_batch(number: int) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    inputs, labels = torch.randn(10, 5).double(), torch.randint(0, 3, (10,))
+    nn.functional.cross_entropy(model(inputs), labels).backward()
+    whole = [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+    model.zero_grad()
+    sizes = []
+    for share, (some, of_some) in parts((inputs, labels), number=number):
+        (share * nn.functional.cross_entropy(model(some), of_some)).backward()
+        sizes.append(len(some))
+    assert len(sizes) == min(number, 10) and sum(sizes) == 10 and min(sizes) >= 1
+    assert whole and len(whole) == 4
+    for parameter, expected in zip(model.parameters(), whole, strict=True):
+        torch.testing.assert_close(parameter.grad, expected, atol=1e-12, rtol=0)
+
+
+def test_a_training_in_parts_is_the_training_of_whole_batches(toy: Toy) -> None:
+    curves = []
+    for accumulate in (1, 2):
+        config = make_params(
+            model="lstm",  # without batch norm
+            lstm={"hidden": 8, "num_layers": 1, "dropout": 0.0},
+            train={**PLAIN, "mixup": 0.3, "clip_norm": 0.5, "num_time_masks": 1, "accumulate": accumulate},
+        )
+        description = checkpoint.describe(
+            model="lstm", section=config.architecture(), features=toy.features.description, split_sha256="-"
+        )
+        seed_torch(0)
+        fitted, _ = training.run(toy.features, toy.split, config, description)
+        curves.append([dataclasses.astuple(epoch) for epoch in fitted.curves])
+    np.testing.assert_allclose(*curves, atol=1e-5)
+    assert curves[0] != curves[1]  # it does go through in parts
+
+
+def test_a_part_of_one_segment_that_batch_norm_refuses_is_one_sentence(toy: Toy) -> None:
+    with_statistics(toy, num_tracks=6, batch_size=6)
+    with pytest.raises(GenreproError, match=r"set it to 12 or more"):
+        with_statistics(toy, num_tracks=6, batch_size=6, accumulate=6)

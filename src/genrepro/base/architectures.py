@@ -116,6 +116,8 @@ class Pretrained(Section):
     """What the head reads: every segment, or the mean of a track's segments."""
     trainable_blocks: int | Literal["all", "lora"]
     """0: frozen. Of a body of pictures also the last k blocks, all, or low-rank updates of all."""
+    checkpointing: bool
+    """Whether trained blocks are computed again for the gradient, which takes less memory."""
 
     def __post_init__(self) -> None:
         for key in ("weights", "revision", "embeddings"):

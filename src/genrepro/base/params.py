@@ -181,6 +181,8 @@ class Train(Section):
     """Passes over the training tracks."""
     batch_size: int
     """Segments in a step."""
+    accumulate: int
+    """Parts of a batch that go through the model one after the other. Their gradients add up to one step."""
     lr: float
     """Peak learning rate of AdamW."""
     weight_decay: float
@@ -222,7 +224,7 @@ class Train(Section):
     """bf16-mixed: matrix products in bfloat16, weights and sums in float32."""
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch_size", "lr"):
+        for key in ("epochs", "batch_size", "accumulate", "lr"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
         for key in (
             "weight_decay",

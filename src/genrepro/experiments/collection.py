@@ -71,12 +71,9 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
             try:
                 if None in by_fold:
                     found[seed], commit = by_fold[None]
-                    predictions = (
-                        None if experiment.sweep else revisions.content(commit, revisions.PREDICTIONS)
-                    )
+                    right[seed] = _hits(commit, experiment, seed)
                 else:
                     found[seed], predictions = _pooled(experiment, seed, by_fold)
-                if predictions is not None:
                     right[seed] = hits.of(revisions.parse(predictions, name=experiment.run_name(seed)))
                 taken += [experiment.run_name(seed, fold) for fold in by_fold]
             except GenreproError as error:
@@ -137,7 +134,7 @@ def _run(commit: str, experiment: Experiment, seed: int, fold: int | None) -> Ru
     if experiment.probe is not None:
         found = _probed(commit, experiment.probe)
     else:
-        found = _swept(commit, by=ran.train.select) if experiment.sweep else _trained(commit)
+        found = _swept(commit, by=_winner(ran)) if experiment.sweep else _trained(commit)
     values = {
         "seed": seed,
         **found,
@@ -193,6 +190,24 @@ def _pooled(
     return run, content
 
 
+def _hits(commit: str, experiment: Experiment, seed: int) -> pd.Series | None:
+    """Which test tracks a run got right. None if its commit does not say."""
+    if experiment.probe is not None or experiment.sweep is not None:
+        # Its predictions.csv is that of another run: the last one that was evaluated before it.
+        stage, column = (
+            ("probe", experiment.probe) if experiment.probe else ("sweep", _winner(experiment.params))
+        )
+        content = revisions.content(commit, f"metrics/{stage}/predictions.csv")
+        return None if content is None else hits.of_columns(content, str(column))
+    content = revisions.content(commit, revisions.PREDICTIONS)
+    return None if content is None else hits.of(revisions.parse(content, name=experiment.run_name(seed)))
+
+
+def _winner(ran: Params) -> str:
+    """Which of a sweep's two winners counts."""
+    return "by_loss" if ran.train.select == "validation_loss" else "by_accuracy"
+
+
 def _joined(hashes: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
@@ -213,12 +228,12 @@ def _trained(commit: str) -> dict[str, Any]:
 
 def _swept(commit: str, *, by: str) -> dict[str, Any]:
     summary = _json(commit, "metrics/sweep.json")
-    best = summary.get("by_loss" if by == "validation_loss" else "by_accuracy", {})
+    best = summary.get(by, {})
     winner = {key: best.get(key) for key in ("lr", "weight_decay", "validation_loss", "validation_accuracy")}
     return {
         **{key: best.get(f"test_{key}") for key in ("accuracy", "accuracy_low", "accuracy_high")},
         "segment_accuracy": None,
-        **{key: summary.get(key) for key in ("num_tracks", "leaky")},
+        **{key: summary.get(key) for key in ("num_tracks", "num_groups", "leaky")},
         "best_epoch": best.get("epoch"),
         "winner": winner
         | {"selection_optimism": best.get("selection_optimism"), "num_cells": summary.get("num_cells")},

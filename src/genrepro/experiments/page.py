@@ -3,17 +3,18 @@
 A template ``docs/NAME.template.md`` has the prose of the page ``docs/NAME.md`` and marks, each within ``<!--
 -->``. A mark on a line of its own becomes a table: ``front`` (the first one), ``default`` (the committed
 run), ``questions`` (their answers in short), ``pairs`` (every pair of experiments behind them),
-``experiments: GROUP``, ``runs: GROUP``, ``sweeps: GROUP``, ``open`` (what has not run). A mark within a line
+``experiments: GROUP``, ``ranking: GROUP`` (the same by accuracy, each against the best), ``runs: GROUP``,
+``sweeps: GROUP``, ``open`` (what has not run). A mark within a line
 becomes words: ``answer: QUESTION``, ``accuracy: EXPERIMENT``. Equal inputs give equal bytes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import replacing
-from genrepro.experiments import answers, entries, measured, rows
+from genrepro.experiments import answers, entries, measured, ranking, rows
 from genrepro.experiments import records as recorded
 from genrepro.experiments.definitions import Experiment
 from genrepro.figures import plotting
@@ -79,7 +80,12 @@ class _Filler:
             "pairs": rows.pairs(self.questions, self.answered),
             "open": rows.still_open(known, self.found, records),
         }
-        self.of_group = {"experiments": rows.experiments, "sweeps": rows.sweeps, "runs": rows.runs}
+        self.of_group: dict[str, Callable[..., list[str]]] = {
+            "experiments": rows.experiments,
+            "ranking": ranking.table,
+            "sweeps": rows.sweeps,
+            "runs": rows.runs,
+        }
         self.groups = {of.group: [each for each in known.values() if each.group == of.group]
                        for of in known.values()}  # fmt: skip
         self.shown: set[str] = set()
@@ -117,6 +123,7 @@ class _Filler:
                 return "(not measured yet)"
             return f"{found.accuracy:.3f} ({rows.interval(*found.interval)})"
         raise GenreproError(
-            f"{template}: {mark[0]} is unknown; known are {', '.join(self.whole)}, experiments, sweeps or "
-            f"runs of {', '.join(sorted(self.groups))}, answer of a question and accuracy of an experiment."
+            f"{template}: {mark[0]} is unknown; known are {', '.join(self.whole)}, experiments, ranking, "
+            f"sweeps or runs of {', '.join(sorted(self.groups))}, answer of a question and accuracy of an "
+            "experiment."
         )

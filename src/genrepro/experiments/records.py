@@ -75,7 +75,7 @@ class Run:
     winner: Winner | None = None
     """For a sweep only."""
     num_groups: int | None = None
-    """Groups of test tracks. None for a sweep, and for runs from before groups were counted."""
+    """Groups of test tracks. None for runs from before groups were counted."""
     layer: str | None = None
     """The layer of a body that validation chose. For a probe only; its ``best_epoch`` is 0."""
     folds: tuple[Fold, ...] = ()

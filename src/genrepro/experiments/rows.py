@@ -113,8 +113,13 @@ def pairs(questions: Sequence[Question], answered: Sequence[Sequence[Answer]]) -
     return table(header, rows) if rows else ["No pair has run."]
 
 
-def experiments(chosen: Sequence[Experiment], found: Mapping[str, Measured]) -> list[str]:
-    """A row for each measured experiment: the published accuracy, if any has one, beside the measured one."""
+def experiments(
+    chosen: Sequence[Experiment], found: Mapping[str, Measured], *, against: Mapping[str, str] | None = None
+) -> list[str]:
+    """A row for each measured experiment: the published accuracy, if any has one, beside the measured one.
+
+    ``against`` has the words of a further column, ``against the best``, by name.
+    """
     measured = [found[of.name] for of in chosen if of.name in found]
     if not measured:
         return ["None of these has run."]
@@ -125,6 +130,11 @@ def experiments(chosen: Sequence[Experiment], found: Mapping[str, Measured]) -> 
         rows = [row + _published(of.experiment.published) for row, of in zip(rows, measured, strict=True)]
     header += ["accuracy", _INTERVAL, "spread over seeds", "tested on", "split", "leaky"]
     rows = [row + _measured(of) for row, of in zip(rows, measured, strict=True)]
+    if against is not None:
+        place = header.index("spread over seeds")
+        header.insert(place, "against the best")
+        for row, of in zip(rows, measured, strict=True):
+            row.insert(place, against.get(of.experiment.name, UNKNOWN))
     return table(header, rows)
 
 
@@ -225,6 +235,10 @@ def interval(low: float, high: float) -> str:
     return f"{low:.3f}-{high:.3f}"
 
 
+def p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     """Lines of a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
@@ -296,8 +310,8 @@ def _judged(of: Answer | None) -> list[str]:
     return [
         f"{change.value:+.3f}",
         f"{change.low:+.3f} to {change.high:+.3f}",
-        _p_value(of.p_holm),
-        _p_value(change.p_value),
+        p_value(of.p_holm),
+        p_value(change.p_value),
     ]
 
 
@@ -315,10 +329,6 @@ def _needs(of: Experiment) -> str:
         for need in of.needs
     ]  # fmt: skip
     return ", ".join(short) or "nothing"
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _span(low: int, high: int) -> str:

@@ -104,6 +104,8 @@ class PictureModel(BodyAndHead):
         )
         if config["trainable_blocks"] == "lora":
             _add_low_rank_updates(network)
+        if config.get("checkpointing"):
+            self.checkpoint_blocks()
         self.picture = drawing(body.settings, inputs)
         self.layer, self.pooling = config["layer"], config["pooling"]
 

@@ -29,6 +29,8 @@ class _Data:
     """The tracks of each side that have embeddings."""
 
     track_ids: dict[str, list[str]]
+    genres: np.ndarray
+    """Their names. A label is a position in it."""
     label: dict[str, np.ndarray]
     group: np.ndarray
     """Of the test tracks."""
@@ -45,7 +47,7 @@ def run(
     pooling: str,
     seed: int,
     confidence: float,
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Probe the embeddings of a data set.
 
     Parameters
@@ -69,6 +71,9 @@ def run(
         metrics/probe.json, without ``leaky``.
     DataFrame
         metrics/probe/layers.csv: a row for each layer, with the setting that validation chose for it.
+    DataFrame
+        metrics/probe/predictions.csv: a row for each test track with its genre, its group, and the genre that
+        each classifier predicts: ``logistic``, ``neighbours``, ``few_shot_0`` ... of each draw.
     """
     about = layers.describe(path)
     if about["kind"] == "none":
@@ -98,10 +103,12 @@ def run(
         rows.append(row | spread(np.concatenate(list(sides.values()))))
     assert data is not None
     summary: dict[str, Any] = {"pooling": pooling}
+    predicted: dict[str, np.ndarray] = {}
     for name in _TRIED:
-        summary[name] = _tested(name, rows, path, pooling, data, confidence)
+        summary[name], predicted[name] = _tested(name, rows, path, pooling, data, confidence)
     chosen = summary["logistic"]["layer"]
-    summary["few_shot"] = _few(chosen, path, pooling, data, seed=seed, confidence=confidence)
+    summary["few_shot"], draws = _few(chosen, path, pooling, data, seed=seed, confidence=confidence)
+    predicted |= {f"few_shot_{number}": draw for number, draw in enumerate(draws)}
     (of_chosen,) = (row for row in rows if row["layer"] == chosen)
     summary |= {key: of_chosen[key] for key in ("mean_cosine", "effective_rank")}
     if summary["mean_cosine"] > ALIKE:
@@ -115,7 +122,7 @@ def run(
         "num_tracks": len(data.track_ids["test"]),
         "num_groups": len(set(data.group)),
     }
-    return summary, pd.DataFrame(rows)
+    return summary, pd.DataFrame(rows), _predictions(data, predicted)
 
 
 def _candidates(about: dict[str, Any]) -> list[int | str]:
@@ -151,6 +158,7 @@ def _sides(index: pd.DataFrame, split: pd.DataFrame, genre: pd.Series, group: pd
         raise GenreproError(f"probe: no training track of {genres[min(missing)]} has embeddings.")
     return _Data(
         track_ids=track_ids,
+        genres=np.array(genres, object),
         label=label,
         group=group.loc[track_ids["test"]].to_numpy(),
         tested_on=("train", "validation") if moved else ("train",),
@@ -178,15 +186,19 @@ def _validated(
 
 def _tested(
     name: str, rows: Sequence[dict[str, Any]], path: Path, pooling: str, data: _Data, confidence: float
-) -> dict[str, Any]:
-    """The layer and setting with the best validation, and their one test. Of equal ones the first."""
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The layer and setting with the best validation, their one test, and the labels that it predicts.
+
+    Of equal ones the first is taken.
+    """
     call, setting, _ = _TRIED[name]
     best = max(rows, key=lambda row: (row[f"{name}_validation_accuracy"], -row[f"{name}_validation_loss"]))
     train, label, test = _final(best["layer"], path, pooling, data)
     (found,) = call(train, label, [test], **{setting: best[f"{name}_{setting}"]})
-    correct = found.argmax(1) == data.label["test"]
+    predicted = found.argmax(1)
+    correct = predicted == data.label["test"]
     low, high = clustered(correct, data.group, confidence=confidence)
-    return {
+    summary = {
         "layer": best["layer"],
         setting: best[f"{name}_{setting}"],
         "validation_accuracy": best[f"{name}_validation_accuracy"],
@@ -194,20 +206,25 @@ def _tested(
         "accuracy_low": low,
         "accuracy_high": high,
     }
+    return summary, predicted
 
 
 def _few(
     layer: int | str, path: Path, pooling: str, data: _Data, *, seed: int, confidence: float
-) -> dict[str, Any]:
-    """Logistic regression on eight tracks a genre, on the layer that validation chose for all of them."""
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Logistic regression on eight tracks a genre, on the layer that validation chose for all of them.
+
+    Returns the summary, and the labels that each draw predicts.
+    """
     train, label, test = _final(layer, path, pooling, data)
-    hits = []
+    draws = []
     for rows in classifiers.few(label, seed=seed):
         (found,) = classifiers.logistic(train[rows], label[rows], [test], penalty=1.0)
-        hits.append(found.argmax(1) == data.label["test"])
+        draws.append(found.argmax(1))
+    hits = np.array(draws) == data.label["test"]
     shares = np.mean(hits, axis=1)
     low, high = clustered(np.mean(hits, axis=0), data.group, confidence=confidence)
-    return {
+    summary = {
         "layer": layer,
         "shots": classifiers.SHOTS,
         "draws": classifiers.DRAWS,
@@ -217,6 +234,17 @@ def _few(
         "lowest_draw": rounded(shares.min()),
         "highest_draw": rounded(shares.max()),
     }
+    return summary, draws
+
+
+def _predictions(data: _Data, predicted: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A row for each test track: track, genre, group, and the genre that each column predicts."""
+    known = {
+        "track_id": data.track_ids["test"],
+        "genre": data.genres[data.label["test"]],
+        "group": data.group,
+    }
+    return pd.DataFrame(known | {name: data.genres[label] for name, label in predicted.items()})
 
 
 def _final(

@@ -29,7 +29,12 @@ from genrepro.sweep.grid import Cell
 
 # A cell's rows while a sweep runs. Of the test results, two epochs are kept at the end (`snapshots`).
 _ROWS = pa.schema(
-    [*tables.SWEEP, pa.field("test_loss", pa.float32()), pa.field("test_accuracy", pa.float32())]
+    [
+        *tables.SWEEP,
+        pa.field("test_loss", pa.float32()),
+        pa.field("test_accuracy", pa.float32()),
+        pa.field("test_predicted", pa.list_(pa.int16())),  # of each test track, as a position in the genres
+    ]
 )
 
 
@@ -80,7 +85,8 @@ def run(
     Returns
     -------
     DataFrame
-        Columns of `tables.SWEEP`, ``test_loss`` and ``test_accuracy``, sorted by cell and epoch.
+        Columns of `tables.SWEEP`, ``test_loss``, ``test_accuracy`` and ``test_predicted``, sorted by cell and
+        epoch.
 
     Raises
     ------
@@ -137,6 +143,21 @@ def run(
     return pa.concat_tables(pq.read_table(paths[cell], schema=_ROWS) for cell in cells).to_pandas()
 
 
+def tested_tracks(features: Features, split: pd.DataFrame, *, group: pd.Series) -> pd.DataFrame:
+    """``track_id``, ``genre`` and ``group`` of the test tracks, in the order of ``test_predicted``."""
+    import torch
+
+    from genrepro.models.shared import batches
+
+    cutter = batches.Cutter(features.frames, device=torch.device("cpu"), embedded=True)
+    test = batches.of_vote(features, split, cutter, side="test")
+    label = np.zeros(len(test.spans.track_ids), np.int64)
+    label[test.track] = test.label
+    track_ids = test.spans.track_ids
+    genre = np.array(features.genres, object)[label]
+    return pd.DataFrame({"track_id": track_ids, "genre": genre, "group": group.loc[track_ids].to_numpy()})
+
+
 def train_winner(
     features: Features, split: pd.DataFrame, config: Params, description: dict[str, Any], *, folder: Path
 ) -> None:
@@ -176,10 +197,9 @@ def train_cell(task: _Task, cell: Cell) -> pa.Table:
     rows: list[dict[str, Any]] = []
 
     def watch(epoch: Any, model: Any, losses: list[float], accuracies: list[float]) -> None:
-        loss, accuracy = objectives.track_scores(
-            vote(segment_probabilities(model, test), test.track, how=voting), test
-        )
-        of_test = {"test_loss": loss, "test_accuracy": accuracy}
+        voted = vote(segment_probabilities(model, test), test.track, how=voting)
+        loss, accuracy = objectives.track_scores(voted, test)
+        of_test = {"test_loss": loss, "test_accuracy": accuracy, "test_predicted": voted.argmax(1)}
         rows.append(
             asdict(cell) | asdict(epoch) | {"batch_loss": losses, "batch_accuracy": accuracies} | of_test
         )
@@ -313,6 +333,7 @@ def _rows_of(cell: Cell, number: int, steps: Sequence[Any]) -> pa.Table:
             }
             | dict(zip(("validation_loss", "validation_accuracy"), step.validation[number], strict=True))
             | dict(zip(("test_loss", "test_accuracy"), step.test[number], strict=True))
+            | {"test_predicted": step.test_predicted[number]}
         )
     return pa.Table.from_pylist(rows, schema=_ROWS)
 

@@ -9,42 +9,51 @@ from typing import Any
 import pandas as pd
 
 from genrepro.base.files import rounded
-from genrepro.evaluate.intervals import wilson
+from genrepro.evaluate.intervals import clustered
 from genrepro.sweep.snapshots import winner
 
 
-def summary(cells: pd.DataFrame, *, num_tracks: int, leaky: int, confidence: float) -> dict[str, Any]:
+def summary(
+    cells: pd.DataFrame, predictions: pd.DataFrame, *, leaky: int, confidence: float
+) -> dict[str, Any]:
     """The contents of metrics/sweep.json: both winners with their test results.
 
     Parameters
     ----------
     cells : DataFrame
         `snapshots.table`.
-    num_tracks : int
-        Test tracks.
+    predictions : DataFrame
+        `snapshots.predictions`.
     leaky : int
         From metrics/split.json.
     confidence : float
-        Confidence of the Wilson interval of ``test_accuracy``, which ignores that the winner was selected.
+        Of the interval of ``test_accuracy`` over groups (`intervals.clustered`), which ignores that the
+        winner was selected.
 
     Returns
     -------
     dict
-        ``num_cells``, ``num_diverged``, ``num_tracks``, ``leaky``. Under ``by_loss`` and ``by_accuracy`` the
-        cell, its epoch, losses, accuracies and ``selection_optimism`` (validation minus test accuracy).
+        ``num_cells``, ``num_diverged``, ``num_tracks``, ``num_groups``, ``leaky``. Under ``by_loss`` and
+        ``by_accuracy`` the cell, its epoch, losses, accuracies and ``selection_optimism`` (validation minus
+        test accuracy).
     """
     return {
         "num_cells": len(cells),
         "num_diverged": int(cells["loss_epoch"].isna().sum()),
-        "num_tracks": num_tracks,
+        "num_tracks": len(predictions),
+        "num_groups": predictions["group"].nunique(),
         "leaky": leaky,
-        **{f"by_{by}": _described(winner(cells, by), num_tracks, confidence) for by in ("loss", "accuracy")},
+        **{
+            f"by_{by}": _described(winner(cells, by), predictions, by, confidence)
+            for by in ("loss", "accuracy")
+        },
     }
 
 
-def _described(best: pd.Series, num_tracks: int, confidence: float) -> dict[str, Any]:
+def _described(best: pd.Series, predictions: pd.DataFrame, by: str, confidence: float) -> dict[str, Any]:
     accuracy = float(best["test_accuracy"])
-    low, high = wilson(round(accuracy * num_tracks), num_tracks, confidence=confidence)
+    correct = (predictions[f"by_{by}"] == predictions["genre"]).to_numpy()
+    low, high = clustered(correct, predictions["group"].to_numpy(), confidence=confidence)
     return {
         "lr": float(best["lr"]),
         "weight_decay": float(best["weight_decay"]),

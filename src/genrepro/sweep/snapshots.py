@@ -4,9 +4,11 @@ Every head has two snapshots, as in the ViT report's two sweeps: the epoch with 
 and the epoch with the lowest validation loss.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -66,10 +68,49 @@ def winner(cells: pd.DataFrame, by: str) -> pd.Series:
     return best[[*CELL, *(f"{by}_{key}" for key in _KEPT)]].rename(lambda key: key.removeprefix(f"{by}_"))
 
 
-def write(folder: Path, cells: pd.DataFrame, curves: pd.DataFrame, summary: dict[str, Any]) -> None:
-    """Write ``sweep.json``, ``sweep/cells.csv`` and ``sweep/curves.parquet`` below ``folder``."""
+def predictions(
+    curves: pd.DataFrame, cells: pd.DataFrame, tested: pd.DataFrame, *, genres: Sequence[str]
+) -> pd.DataFrame:
+    """The contents of metrics/sweep/predictions.csv: what both winners say of each test track.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As for `table`, with ``test_predicted``.
+    cells : DataFrame
+        `table`.
+    tested : DataFrame
+        `heads.tested_tracks`.
+    genres : sequence of str
+        Names of the labels.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``tested``, and the predicted genre as ``by_loss`` and ``by_accuracy``.
+    """
+    found = tested.copy()
+    for by in ("loss", "accuracy"):
+        best = winner(cells, by)
+        of_it = (curves[[*CELL, "epoch"]] == best[[*CELL, "epoch"]]).all(axis=1)
+        (predicted,) = curves.loc[of_it, "test_predicted"]
+        found[f"by_{by}"] = np.array(genres, object)[np.asarray(predicted, int)]
+    return found
+
+
+def write(
+    folder: Path,
+    cells: pd.DataFrame,
+    curves: pd.DataFrame,
+    predictions: pd.DataFrame,
+    summary: dict[str, Any],
+) -> None:
+    """Write ``sweep.json``, and ``cells.csv``, ``predictions.csv`` and ``curves.parquet`` in ``sweep/``."""
     empty = cells.astype(object).where(cells.notna(), None)
     files.write_csv(folder / "sweep" / "cells.csv", list(cells.columns), empty.to_numpy())
+    files.write_csv(
+        folder / "sweep" / "predictions.csv", list(predictions.columns), predictions.to_numpy(object)
+    )
     table = pa.Table.from_pandas(curves[tables.SWEEP.names], schema=tables.SWEEP, preserve_index=False)
     files.write_parquet(folder / "sweep" / "curves.parquet", [table], tables.SWEEP)
     files.write_json(folder / "sweep.json", summary)

@@ -37,6 +37,8 @@ class Step:
     validation: list[tuple[float, float]]
     """Loss and accuracy over tracks, of each head."""
     test: list[tuple[float, float]]
+    test_predicted: list[np.ndarray]
+    """The genre of each test track [shape=(num_tracks,)], by each head."""
 
 
 def fit(
@@ -92,15 +94,13 @@ def fit(
         torch.func.grad_and_value(loss_of, has_aux=True), in_dims=(0, None, None), randomness="same"
     )
 
-    def scores(weights: dict, segments: FixedSegments) -> list[tuple[float, float]]:
+    def votes(weights: dict, segments: FixedSegments) -> list[np.ndarray]:
+        """Probabilities of tracks [shape=(num_tracks, num_genres)], by each head."""
         head.eval()
         with torch.no_grad(), compute.autocast():
             parts = [forward(weights, batch).double().softmax(-1).cpu() for batch in segments]
         probabilities = torch.cat(parts, dim=1).numpy()
-        return [
-            objectives.track_scores(vote(of_one, segments.track, how=voting), segments)
-            for of_one in probabilities
-        ]
+        return [vote(of_one, segments.track, how=voting) for of_one in probabilities]
 
     step = 0
     for _ in range(params.epochs):
@@ -115,12 +115,16 @@ def fit(
             losses.append(loss.detach())
             accuracies.append((logits.detach().argmax(-1) == labels).float().mean(-1))
             sizes.append(len(labels))
+        tested = votes(stack.averaged, test)
         yield Step(
             batch_loss=torch.stack(losses, dim=1).float().cpu().numpy(),
             batch_accuracy=torch.stack(accuracies, dim=1).cpu().numpy(),
             num_segments=np.array(sizes),
-            validation=scores(stack.averaged, validation),
-            test=scores(stack.averaged, test),
+            validation=[
+                objectives.track_scores(voted, validation) for voted in votes(stack.averaged, validation)
+            ],
+            test=[objectives.track_scores(voted, test) for voted in tested],
+            test_predicted=[voted.argmax(1) for voted in tested],
         )
 
 

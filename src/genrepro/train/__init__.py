@@ -4,8 +4,8 @@ In: a features folder, the split, the section ``train``. Out: the weights of the
 Read `fit` (the loop), `start` (weights of a trained model), `room` (batches that are large enough),
 `objectives` (genre, multi-task, M2D), `m2d` (masked modelling duo), `probe` (a head on what it learned),
 `optimizer` (AdamW, rates, schedules), `choose` (other optimisers), `hypergradient` (a rate that learns),
-`augment` (shift, masks, mixup), `progress` (the state of a running training), `resume` (how a killed training
-goes on).
+`augment` (shift, masks, mixup), `parts` (of a batch), `progress` (the state of a running training), `resume`
+(how a killed training goes on).
 """
 
 from genrepro.train import start

@@ -31,6 +31,7 @@ from genrepro.models.shared.inputs import Features
 from genrepro.train import choose, objectives, probe, start
 from genrepro.train.augment import augment
 from genrepro.train.optimizer import schedule, set_rate
+from genrepro.train.parts import parts
 from genrepro.train.progress import Average, Epoch, Progress
 from genrepro.train.resume import Resume
 from genrepro.train.room import require_room
@@ -227,7 +228,14 @@ def fit(
         If batches are too small for the processes or for the model's batch norm.
     """
     rank, world = compute.rank, compute.num_processes
-    require_room(model, training, voters, batch_size=params.batch_size, num_processes=world)
+    require_room(
+        model,
+        training,
+        voters,
+        batch_size=params.batch_size,
+        num_processes=world,
+        num_parts=params.accumulate,
+    )
     objective = objective or objectives.Genre(num_genres=num_genres, params=params)
     module = objective.wrap(model, num_steps=params.epochs * len(training))
     module.to(memory_format=torch.channels_last)  # a third faster on a CPU, and a GPU uses tensor cores
@@ -263,8 +271,12 @@ def fit(
             if segments.ndim == 4:
                 inputs = (inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:])
             set_rate(optimizer, rate(step))
-            loss, correct = objective.loss(network, inputs, compute)
-            (share * loss).backward()
+            loss, correct = torch.zeros((2,), device=compute.device)
+            for weight, part in parts(inputs, number=params.accumulate):
+                of_part, right = objective.loss(network, part, compute)
+                (share * weight * of_part).backward()
+                loss = loss + weight * of_part.detach()
+                correct = correct + right
             if params.clip_norm:
                 nn.utils.clip_grad_norm_(module.parameters(), params.clip_norm)
             optimizer.step()
@@ -273,11 +285,11 @@ def fit(
             objective.follow(module)
             step += 1
             # Keep the sums as tensors until the epoch ends: reading one waits for the device.
-            loss_sum += loss.detach() * size
+            loss_sum += loss * size
             num_correct += correct
             num_seen += size
             if watch is not None:
-                losses.append(loss.detach())
+                losses.append(loss)
                 accuracies.append(correct / size)
         choose.end(optimizer)
         sums = compute.sum(torch.stack([loss_sum, num_correct, num_seen])).tolist()

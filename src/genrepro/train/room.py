@@ -16,15 +16,18 @@ def require_room(
     *,
     batch_size: int,
     num_processes: int,
+    num_parts: int,
 ) -> None:
-    """Raise GenreproError if a process would get no segment of a batch, or one and has batch norm."""
+    """Raise GenreproError if a process gets no segment of a batch, or a part of one and has batch norm."""
     smallest = len(training.num_pieces) // len(training) // num_processes
     if not smallest:
         raise GenreproError(f"train.batch_size = {batch_size} is too small for {num_processes} processes.")
-    if smallest == 1 and not _takes_one(model, next(iter(voters))[:1], width=training.segment_frames):
+    if smallest < 2 * num_parts and not _takes_one(
+        model, next(iter(voters))[:1], width=training.segment_frames
+    ):
         raise GenreproError(
             f"train.batch_size = {batch_size} gives batches of one segment, of which the model's batch norm "
-            f"(cnn.statistics) has no deviation: set it to {2 * num_processes} or more, "
+            f"(cnn.statistics) has no deviation: set it to {2 * num_processes * num_parts} or more, "
             "with at least two training tracks."
         )
 

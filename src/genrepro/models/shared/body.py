@@ -4,6 +4,7 @@ The frozen part of a body has no gradients and no dropout, in training mode too.
 embeddings can be computed once and stored, and only the head is trained on them.
 """
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,14 @@ class BodyAndHead(nn.Module, ABC):
         known = {id(parameter) for group in [*inner, last] for parameter in group}
         stem = [parameter for parameter in self.body.parameters() if id(parameter) not in known]
         return [[p for p in group if p.requires_grad] for group in [stem, *inner, last]]
+
+    def checkpoint_blocks(self) -> None:
+        """Compute the trained blocks again for the gradient (Chen et al. 2016), not to keep their insides."""
+        from torch.utils.checkpoint import checkpoint
+
+        for block in self._blocks:
+            if any(parameter.requires_grad for parameter in block.parameters()):
+                block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
     def _thawed(self) -> tuple[nn.Module, ...]:
         if isinstance(self.trainable_blocks, str) or self.trainable_blocks == 0:
