@@ -8,14 +8,18 @@ from pathlib import Path
 
 import stages
 from genrepro import tracking
+from genrepro.base import process
 
 
 def main() -> None:
     tracking.prepare()  # MLflow is imported while all this is
-    from genrepro import evaluate, models
-    from genrepro.base import files, params, tables
-    from genrepro.exact import identity, numerics
-    from genrepro.models.shared import checkpoint, inputs
+    with process.importing():
+        import torch  # noqa: F401 - what loads the model needs it
+
+        from genrepro import evaluate, models
+        from genrepro.base import files, params, tables
+        from genrepro.exact import identity, numerics
+        from genrepro.models.shared import checkpoint, inputs
 
     config = params.load()
     data = Path("data", config.dataset)

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import stages
 from genrepro import tracking
+from genrepro.base import process
 
 
 def main() -> None:
     tracking.prepare()  # MLflow is imported while all this is
-    from genrepro import train
-    from genrepro.base import devices, files, params, tables
-    from genrepro.base.errors import GenreproError
-    from genrepro.exact import numerics, streams
-    from genrepro.models.shared import checkpoint, inputs
+    with process.importing():
+        from genrepro import train
+        from genrepro.base import devices, files, params, tables
+        from genrepro.base.errors import GenreproError
+        from genrepro.exact import numerics, streams
+        from genrepro.models.shared import checkpoint, inputs
 
     config = params.load()
     data = Path("data", config.dataset)
@@ -40,6 +42,7 @@ def main() -> None:
     begin = train.start.read(config.train.start)
     description = train.start.described(description | described, begin)
     unfinished = Path("models", "unfinished.safetensors")
+    devices.advise("head" if packed.embedded else config.model)
     fit = partial(
         train.run, packed, split, config, description, unfinished=unfinished, begin=begin, labels=labels
     )

@@ -380,8 +380,39 @@ def test_a_socket_that_nobody_listens_to_is_no_obstacle(
     recorder.WAITING.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(recorder.WAITING))
-    train(tmp_path, seed=0)
-    assert runs_in(tmp_path)[1][0].info.status == "FINISHED"
+    evaluate(tmp_path, train(tmp_path, seed=0))
+    (run,) = runs_in(tmp_path)[1]
+    assert run.info.status == "FINISHED"
+
+
+def test_a_training_goes_on_before_it_is_recorded_and_its_evaluation_waits_for_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorder.WAITING.parent.mkdir(parents=True)
+    description = train(tmp_path, seed=0)
+    assert not (tmp_path / "mlflow.db").exists(), "MLflow is still being imported"
+    shutil.rmtree(tmp_path / "models")  # DVC moves it, a later run replaces it
+    evaluate(tmp_path, description)
+    client, (run,) = runs_in(tmp_path)
+    assert run.info.status == "FINISHED" and run.data.metrics["test.accuracy"] == 0.5
+    kept = {Path(item.path).name: item.file_size for item in client.list_artifacts(run.info.run_id, "model")}
+    assert kept.keys() == {"model.safetensors", "model.json"} and all(kept.values())
+
+
+def test_an_evaluation_says_what_went_wrong_after_its_training_had_gone_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorder.WAITING.parent.mkdir(parents=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    description = train(tmp_path, seed=0)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # of the evaluation itself nothing goes wrong
+    evaluate(tmp_path, description)
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith("genrepro: tracking stopped, the work goes on: ")
+    (run,) = runs_in(tmp_path)[1]
+    assert run.data.tags["stage"] == "evaluate"
 
 
 def test_a_stage_does_not_wait_for_a_server_that_hangs(

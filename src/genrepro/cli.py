@@ -12,14 +12,14 @@ from genrepro.exact.numerics import pin
 
 pin()  # before the commands' own imports load numpy
 
-# ruff: noqa: E402
-from genrepro.compare.commands import compare
-from genrepro.experiments.commands import experiment, sweep
-from genrepro.listen.commands import listen
-from genrepro.publish.commands import publish
-from genrepro.robustness.commands import robustness
-from genrepro.serve.commands import predict, register, serve
-from genrepro.suspects.commands import suspects
+with process.importing():
+    from genrepro.compare.commands import compare
+    from genrepro.experiments.commands import experiment, sweep
+    from genrepro.listen.commands import listen
+    from genrepro.publish.commands import publish
+    from genrepro.robustness.commands import robustness
+    from genrepro.serve.commands import predict, register, serve
+    from genrepro.suspects.commands import suspects
 
 
 class _Sentences(TyperGroup):

@@ -5,6 +5,7 @@ import torch
 
 from genrepro.base import devices
 from genrepro.base.errors import GenreproError
+from genrepro.base.params import MODELS
 from genrepro.exact import numerics
 
 THERE = {
@@ -54,3 +55,28 @@ def test_bfloat16_that_a_pinned_cpu_emulates_is_said_to_be_slow(
             devices.compute(precision)
             said = capsys.readouterr().err
             assert ("GENREPRO_NATIVE=1" in said) is warned and said.count("\n") == warned
+
+
+def test_a_pinned_cpu_that_could_train_much_faster_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    for what, pinned, wider, accelerator, said in [
+        ("vit", True, True, "cpu", True),
+        ("head", True, True, "cpu", True),
+        ("ast", True, True, "cpu", False),  # gains less than a fifth
+        ("vit", False, True, "cpu", False),  # does so already
+        ("vit", True, False, "cpu", False),  # AVX2 is all that it has
+        ("vit", True, True, "mps", False),
+    ]:
+        with subtests.test(what=what, pinned=pinned, wider=wider, accelerator=accelerator):
+            monkeypatch.setattr(numerics, "pinned", lambda pinned=pinned: pinned)
+            monkeypatch.setattr(torch.cpu, "get_capabilities", lambda wider=wider: {"avx512_f": wider})
+            monkeypatch.setattr(devices, "device", lambda name=accelerator: torch.device(name))
+            devices.advise(what)
+            out = capsys.readouterr().out
+            assert ("GENREPRO_NATIVE=1" in out) is said and out.count("\n") == said
+
+
+def test_every_model_has_a_measured_gain() -> None:
+    # Of `pretrained` a head is trained, as a rule.
+    assert devices.NATIVE_GAIN.keys() == {*MODELS, "head"} - {"pretrained"}

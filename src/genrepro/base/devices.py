@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+NATIVE_GAIN = {"cnn": 1.25, "lstm": 1.4, "ast": 1.15, "vit": 1.5, "head": 1.4}
+"""How much faster a training is unpinned on a CPU with AVX-512: docs/BENCHMARKS.md, and of the LSTM
+docs/decisions/2026-11-26-the-everyday-loop.md."""
+WORTH_SAYING = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,26 @@ def compute(precision: str) -> Compute:
             file=sys.stderr,
         )
     return Compute(device=own, precision=precision, rank=rank(), num_processes=num_processes)
+
+
+def advise(what: str) -> None:
+    """Say in one line if a training on this CPU would be faster with ``GENREPRO_NATIVE=1``.
+
+    Parameters
+    ----------
+    what : str
+        A model, or ``head`` if nothing else is trained.
+    """
+    import torch
+
+    gain = NATIVE_GAIN.get(what, 1.0)
+    wider = torch.cpu.get_capabilities().get("avx512_f", False)
+    if gain < WORTH_SAYING or not wider or device().type != "cpu" or not numerics.pinned() or rank():
+        return
+    print(
+        f"genrepro: GENREPRO_NATIVE=1 trains about {gain:.1f} times as fast on this CPU, "
+        "but not the same bytes as on others."
+    )
 
 
 def rank() -> int:

@@ -46,6 +46,8 @@ def run(
     GenreproError
         If the model was trained on other features than these.
     """
+    import torch
+
     from genrepro.base import devices
     from genrepro.models.shared import batches
     from genrepro.models.shared.voting import segment_probabilities, vote
@@ -53,7 +55,7 @@ def run(
     if description["data"]["features_sha256"] != features.description["sha256"]:
         raise GenreproError("evaluate: the model was trained on other features than these: run `dvc repro`.")
     device = devices.device()
-    model = model.to(device)
+    model = model.to(device, memory_format=torch.channels_last)  # as in training: less work on a CPU
     cutter = batches.Cutter(features.frames, device=device, embedded=features.embedded)
 
     def votes(side: str) -> tuple[np.ndarray, np.ndarray, list[str]]:

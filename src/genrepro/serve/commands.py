@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from genrepro.base import process
 from genrepro.base.errors import GenreproError
 from genrepro.serve import default, registry, server, worth
 from genrepro.serve.answers import Format, expanded, writer
@@ -33,7 +34,8 @@ def predict(files: _Files, model: _Answer = None, form: _Format = Format.text) -
     from tqdm import tqdm
 
     folder = model or default.folder()
-    predictor = Predictor(folder)
+    with process.importing():
+        predictor = Predictor(folder)
     shipped = " (the model that comes with genrepro)" if folder == default.FOLDER else ""
     print(f"model: {worth.text(worth.of(folder, predictor.description))}{shipped}", file=sys.stderr)
     lines = writer(form, predictor.description["genres"])

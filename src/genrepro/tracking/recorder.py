@@ -1,15 +1,18 @@
 """Record in MLflow from a separate process, because importing MLflow takes longer than importing torch.
 
 A stage sends each call as a line of JSON and goes on. At its end it waits until everything is recorded. If a
-stage is killed, its lines end, and the recorder marks the run FAILED and ends. The recorder of a training
-waits a while for the evaluation, which then does not start another.
+stage is killed, its lines end, and the recorder marks the run FAILED and ends. Under DVC, the recorder of a
+training waits a while for the evaluation, which then does not start another. Such a training ends as soon as
+its recorder has all calls and copies of all files; the evaluation waits for both.
 """
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +49,16 @@ class Recorder:
         self._send("log_epoch", values=values, milliseconds=int(time.time() * 1000))
 
     def log_training(self, metrics: dict[str, float], *, seconds: float) -> None:
-        self._send("log_training", metrics=metrics, seconds=seconds)
+        from genrepro.tracking.runs import TRAINED
+
+        if self.connection is None:
+            return
+        try:
+            folder = _copies(TRAINED)
+        except OSError as error:  # no room
+            self._stop(error)
+        else:
+            self._send("log_training", metrics=metrics, seconds=seconds, folder=folder)
 
     def log_test(self, metrics: dict[str, float], *, genres: list[str]) -> None:
         self._send("log_test", metrics=metrics, genres=genres)
@@ -64,7 +76,8 @@ class Recorder:
         ----------
         status : str
         wait : bool
-            Whether the recorder waits for another stage of the same experiment.
+            Whether the recorder waits for another stage of the same experiment. Then this returns at once,
+            and that stage waits until everything is recorded.
         """
         self._send("close", status=status, wait=wait)
         if self.connection is None:
@@ -111,9 +124,14 @@ class Recorder:
         try:
             self.connection.sendall(f"{line}\n".encode())
         except OSError:
-            self.connection.close()
-            self.connection = None
-            _warn("its process has ended.")
+            self._stop("its process has ended.")
+
+    def _stop(self, reason: object) -> None:
+        """Record no more. What was recorded stays, in a run that is marked FAILED."""
+        assert self.connection is not None
+        self.connection.close()
+        self.connection = None
+        _warn(reason)
 
 
 def prepare() -> None:
@@ -162,6 +180,14 @@ def _take() -> Recorder:
     global _prepared
     taken, _prepared = _prepared or Recorder(), None
     return taken
+
+
+def _copies(files: tuple[Path, ...]) -> str:
+    """A new folder with copies of these files."""
+    folder = tempfile.mkdtemp(prefix="genrepro-")
+    for file in files:
+        shutil.copyfile(file, Path(folder, file.name))
+    return folder
 
 
 def _waiting() -> socket.socket | None:

@@ -6,6 +6,7 @@ stage that is tracked.
 
 import csv
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genrepro.base import process
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import sha256
 from genrepro.base.sections import flat
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from genrepro.base.params import Params
 
 
+TRAINED = tuple(map(Path, ("models/model.safetensors", "models/model.json", "metrics/curves.csv")))
+"""What the train stage writes. DVC moves it while copies of it are recorded."""
 _OURS = ("MLFLOW_", "DVC_")
 
 
@@ -37,8 +41,9 @@ class Run:
         """Import what the other methods use, before there is anything to record."""
 
         def load() -> None:
-            import matplotlib.figure  # noqa: F401
-            import mlflow.store.db.utils  # noqa: F401
+            with process.importing():
+                import matplotlib.figure  # noqa: F401
+                import mlflow.store.db.utils  # noqa: F401
 
         self._attempt(load, always=True)
 
@@ -87,25 +92,31 @@ class Run:
 
         self._attempt(log)
 
-    def log_training(self, metrics: dict[str, float], *, seconds: float) -> None:
-        """Log what the train stage wrote (metrics, model, learning curves) and how long the fit took [s]."""
+    def log_training(self, metrics: dict[str, float], *, seconds: float, folder: str) -> None:
+        """Log what the train stage wrote (metrics, model, learning curves) and how long the fit took [s].
+
+        ``folder`` holds copies of the stage's files, and is removed.
+        """
         from genrepro.figures import training as figures
 
+        weights, description, curves = (Path(folder, path.name) for path in TRAINED)
+
         def log() -> None:
-            curves = Path("metrics", "curves.csv")
-            with tempfile.TemporaryDirectory() as folder:
-                picture = Path(folder, "learning_curves.png")
-                epochs = {key: list(map(float, values)) for key, values in _columns(curves).items()}
-                figures.learning_curves(epochs, best_epoch=int(metrics["best_epoch"]), path=picture)
-                self.client.log_artifact(self.run_id, str(picture), "figures")
-            for path in (Path("models", "model.safetensors"), Path("models", "model.json")):
-                self.client.log_artifact(self.run_id, str(path), "model")
-            self.client.log_artifact(self.run_id, str(curves), "metrics")
-            weights = sha256(Path("models", "model.safetensors"))
+            picture = Path(folder, "learning_curves.png")
+            epochs = {key: list(map(float, values)) for key, values in _columns(curves).items()}
+            figures.learning_curves(epochs, best_epoch=int(metrics["best_epoch"]), path=picture)
+            for path, place in (
+                (picture, "figures"),
+                (weights, "model"),
+                (description, "model"),
+                (curves, "metrics"),
+            ):
+                self.client.log_artifact(self.run_id, str(path), place)
             values = {f"best.{key}": value for key, value in metrics.items()} | {"fit_seconds": seconds}
-            self._log_batch(values, {"model_sha256": weights})
+            self._log_batch(values, {"model_sha256": sha256(weights)})
 
         self._attempt(log)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def log_test(self, metrics: dict[str, float], *, genres: list[str]) -> None:
         """Log what the evaluate stage wrote: metrics, tables and the confusion matrix."""
