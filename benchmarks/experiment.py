@@ -5,19 +5,26 @@
 The floor is what no pipeline with two stages in torch can do without: `python -c "import torch"` twice, and
 `dvc exp run` of a project with two stages that do nothing. Ours runs in a clone of this checkout's last
 commit, with this checkout's cache; the seconds of the fit, as MLflow has them, are taken off. Whole
-processes, wall time, medians; the ratio is of paired rounds. Then what `genrepro`'s quick commands take, and
-whether they import torch.
+processes, wall time, medians; the ratio is of paired rounds. Processor time is that of all processes that DVC
+waits for: it includes the fit, and leaves out the process that records in MLflow. Then what `genrepro`'s
+quick commands take, and whether they import torch.
+
+    python benchmarks/experiment.py --before COMMIT     the same of another commit, in turns with this one
+
+A commit from before `ruamel.yaml.clib` is in its pyproject.toml runs without it.
 """
 
 import argparse
 import json
 import os
+import resource
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from noop import machine
@@ -35,41 +42,59 @@ COMMANDS = {"predict": True, "compare": False, "experiment list": False}
 def main() -> None:
     parser = argparse.ArgumentParser(description="What an experiment costs beyond its fit, over its floor.")
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--before", metavar="COMMIT", help="measure this commit too, in turns")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     # Stages run `python`: the environment's own must be the one that is found.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as folder:
-        ours, dummy = clone(Path(folder, "genrepro")), two_stages(Path(folder, "dummy"))
-        pairs = []
+        sides = {"": clone(Path(folder, "genrepro"))}
+        if arguments.before:
+            sides["before_"] = clone(Path(folder, "before"), commit=arguments.before)
+        dummy = two_stages(Path(folder, "dummy"))
+        taken: dict[str, list[float]] = {}
         for number in range(-1, rounds):  # the first fills the page cache and runs what is not up to date
-            overhead, fitted = experiment(ours, lr=0.001 + number * 1e-5)
-            lr = ["-S", f"lr={number}"]
-            floor = seconds([*DVC, "exp", "run", *lr], dummy) + 2 * seconds(
-                [sys.executable, "-c", "import torch"], dummy
-            )
+            floor = spent([*DVC, "exp", "run", "-S", f"lr={number}"], dummy)
+            torch = spent([sys.executable, "-c", "import torch"], dummy)
+            row = {
+                "floor_s": floor.wall + 2 * torch.wall,
+                "floor_cpu_s": floor.processor + 2 * torch.processor,
+            }
+            for side, project in sides.items():
+                whole, fitted = experiment(project, lr=0.001 + number * 1e-5)
+                overhead = whole.wall - fitted
+                row |= {
+                    f"{side}experiment_over_floor": overhead / row["floor_s"],
+                    f"{side}with_fit_over_floor": whole.wall / row["floor_s"],
+                    f"{side}overhead_s": overhead,
+                    f"{side}fit_s": fitted,
+                    f"{side}cpu_s": whole.processor,
+                }
             if number >= 0:
-                pairs.append((overhead, floor, fitted))
-        commands = {name: command(name, ours, rounds=rounds) for name in COMMANDS}
-    overhead, floor, fitted = (statistics.median(values) for values in zip(*pairs, strict=True))
-    figures = {
-        "experiment_over_floor": statistics.median(one / other for one, other, _ in pairs),
-        "with_fit_over_floor": statistics.median((one + fit) / other for one, other, fit in pairs),
-        "overhead_s": overhead,
-        "fit_s": fitted,
-        "floor_s": floor,
-        **{f"{name.replace(' ', '_')}_s": value for name, value in commands.items()},
-        "rounds": rounds,
-    }
+                print({key: round(value, 2) for key, value in row.items()}, file=sys.stderr, flush=True)
+                for key, value in row.items():
+                    taken.setdefault(key, []).append(value)
+        figures = {key: statistics.median(values) for key, values in taken.items()}
+        for side, project in sides.items():
+            for name in COMMANDS:
+                figures[f"{side}{name.replace(' ', '_')}_s"] = command(name, project, rounds=rounds)
+    figures["rounds"] = rounds
     for label, value in figures.items():
-        print(f"{label:<28}{value:>8.2f}")
+        print(f"{label:<32}{value:>8.2f}")
     print(json.dumps({**{key: round(value, 3) for key, value in figures.items()}, "machine": machine()}))
 
 
-def clone(folder: Path) -> Path:
-    """This checkout's last commit at ``folder``, with its data from this checkout's cache."""
+def clone(folder: Path, *, commit: str = "HEAD") -> Path:
+    """A commit of this checkout at ``folder``, with its data from this checkout's cache."""
     here = subprocess.run([*DVC, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
     quiet: dict = {"check": True, "capture_output": True}
     subprocess.run(["git", "clone", "--quiet", ".", folder], **quiet)
+    name = subprocess.run(["git", "rev-parse", commit], **quiet, text=True).stdout.strip()
+    subprocess.run(["git", "checkout", "--quiet", "-B", "measured", name], cwd=folder, **quiet)
+    if "ruamel.yaml.clib" not in (folder / "pyproject.toml").read_text():
+        (folder / "src" / "_ruamel_yaml.py").write_text("raise ImportError\n")
+        with (folder / ".git" / "info" / "exclude").open("a") as excluded:
+            excluded.write("_ruamel_yaml.py\n")
     subprocess.run([*DVC, "config", "--local", "cache.dir", Path(here).resolve()], cwd=folder, **quiet)
     subprocess.run([*DVC, "checkout", "--allow-missing"], cwd=folder, capture_output=True)
     return folder
@@ -92,14 +117,14 @@ def two_stages(folder: Path) -> Path:
     return folder
 
 
-def experiment(project: Path, *, lr: float) -> tuple[float, float]:
-    """Seconds of an experiment without its fit, and of the fit."""
+def experiment(project: Path, *, lr: float) -> "tuple[Spent, float]":
+    """What an experiment takes, and the seconds of its fit."""
     begin = time.time()
-    took = seconds([*DVC, "exp", "run", "-S", f"train.lr={lr:.6f}", "-S", "train.epochs=1"], project)
+    took = spent([*DVC, "exp", "run", "-S", f"train.lr={lr:.6f}", "-S", "train.epochs=1"], project)
     with sqlite3.connect(project / "mlflow.db") as store:
         query = "SELECT value FROM metrics WHERE key = 'fit_seconds' AND timestamp >= ?"
         ((fitted,),) = store.execute(query, [begin * 1000]).fetchall()
-    return took - fitted, fitted
+    return took, fitted
 
 
 def command(name: str, project: Path, *, rounds: int) -> float:
@@ -107,27 +132,36 @@ def command(name: str, project: Path, *, rounds: int) -> float:
     track = next(project.glob("data/synthetic/raw/**/*.wav"), None)
     arguments = {"predict": [str(track)], "compare": ["HEAD", "workspace"], "experiment list": []}[name]
     line = [*GENREPRO, *name.split(), *arguments]
-    seconds(line, project)
+    spent(line, project)
     if not COMMANDS[name]:
         traced = subprocess.run(
             [sys.executable, "-X", "importtime", *line[1:]], cwd=project, capture_output=True, text=True
         )
         if any(row.split("|")[-1].strip() == "torch" for row in traced.stderr.splitlines()):
             sys.exit(f"genrepro {name} imports torch, which it has no need of.")
-    return statistics.median(seconds(line, project) for _ in range(rounds))
+    return statistics.median(spent(line, project).wall for _ in range(rounds))
 
 
-def seconds(command: list[str], folder: Path) -> float:
-    """Wall time of a whole process, which must succeed."""
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """Seconds of a process and all its children that were waited for."""
+
+    wall: float
+    processor: float
+
+
+def spent(command: list[str], folder: Path) -> Spent:
+    """Run a whole process, which must succeed."""
     # A clone's own code, and nothing of the session that measures.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
     environment["PYTHONPATH"] = str(folder / "src")
-    begin = time.perf_counter()
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    elapsed = time.perf_counter() - begin
+    elapsed, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
-    return elapsed
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(wall=elapsed, processor=processor)
 
 
 if __name__ == "__main__":

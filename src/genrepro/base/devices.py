@@ -104,8 +104,8 @@ def advise(what: str) -> None:
     if gain < WORTH_SAYING or not wider or device().type != "cpu" or not numerics.pinned() or rank():
         return
     print(
-        f"genrepro: GENREPRO_NATIVE=1 trains about {gain:.1f} times as fast on this CPU, "
-        "but not the same bytes as on others."
+        f"genrepro: this CPU trains about {gain:.2g} times as fast with GENREPRO_NATIVE=1; "
+        "the weights then differ from other machines'."
     )
 
 
