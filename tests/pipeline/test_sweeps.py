@@ -51,7 +51,7 @@ def test_a_sweep_and_one_of_its_cells(embedded: Project, tmp_path: Path) -> None
     (commit,) = project.run("git", "for-each-ref", "--format=%(refname)", refs).stdout.split()
     kept = project.run("git", "diff", "--name-only", "HEAD", commit).stdout.split()
     assert {name for name in kept if "sweep/" in name} == {
-        f"metrics/sweep/{name}.csv" for name in ("by_lr", "by_weight_decay", "cells")
+        f"metrics/sweep/{name}.csv" for name in ("by_lr", "by_weight_decay", "cells", "predictions")
     } | {"models/sweep/model.json"}
     assert "metrics/sweep.json" in kept
 
