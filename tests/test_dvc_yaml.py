@@ -169,7 +169,7 @@ def test_a_body_runs_anew_for_nothing_that_is_chosen_later() -> None:
 def test_a_stage_is_thin(subtests: pytest.Subtests) -> None:
     for stage in ALL:
         with subtests.test(stage=stage):
-            assert len((ROOT / "stages" / f"{stage}.py").read_text().splitlines()) <= 70
+            assert len((ROOT / "stages" / f"{stage}.py").read_text().splitlines()) <= 75
 
 
 def test_the_gpu_path_imports_neither_audio_libraries_nor_dvc() -> None:

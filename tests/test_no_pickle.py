@@ -117,7 +117,7 @@ def test_a_model_in_mlflows_registry_is_logged_and_loaded_without_pickle(
     mlflow.set_tracking_uri(None)
     (logged,) = (path.parent for path in tmp_path.glob("mlartifacts/models/*/artifacts/MLmodel"))
     kept = [path for path in logged.rglob("*") if path.is_file()]
-    wanted = {"", ".css", ".csv", ".js", ".json", ".py", ".safetensors", ".txt", ".yaml"}
+    wanted = {"", ".css", ".csv", ".js", ".json", ".py", ".safetensors", ".sha256", ".txt", ".yaml"}
     assert {path.suffix for path in kept} == wanted
     assert not [path for path in kept if path.read_bytes()[:1] == b"\x80"]  # the first byte of a pickle
 
