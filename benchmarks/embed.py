@@ -1,6 +1,6 @@
 """Embedding a data set against a bare loop of the same body over the same files.
 
-    python benchmarks/embed.py              about two minutes; --tracks, --rounds for less
+    python benchmarks/embed.py              about three minutes; --tracks, --rounds for less
 
 The body is a random wav2vec 2.0 of four layers. The bare loop is what one would write by hand: decode a clip,
 resample it, run transformers' extractor and network on its three segments of 10 s, and take the mean of each
@@ -39,7 +39,7 @@ RATE, CLIP_RATE, SEGMENT = 16_000, 22_050, 10  # Hz, Hz, s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Embedding against a bare loop.")
-    for name, default in (("tracks", 24), ("rounds", 3)):
+    for name, default in (("tracks", 12), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     wanted = parser.parse_args()
     numerics.use_torch(0)

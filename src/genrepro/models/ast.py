@@ -14,7 +14,8 @@ differ. Kaldi's filter bank has HTK's mel scale without area normalisation, pre-
 decibels below the clip's maximum. Unit and level can be converted: ``ln(power) = ln(10) / 10 x dB + c``,
 where ``c`` depends on the clip's maximum, which is lost. AudioSet's normalisation is ``(ln(power) + 4.268) /
 (2 x 4.569)``. Here the scale is the same, and ``c`` puts the mean of the training frames at AudioSet's mean,
-0. A body that is tuned adapts to the other differences, and a frozen one does not.
+0. A body that is tuned adapts to the other differences, and a frozen one does not: on real clips the two
+spectrograms have a correlation of 0.3. ``model: pretrained`` reads the extractor's own.
 
 **Other lengths and bands.** If the grid of patches is smaller than that of the position embeddings, its
 middle is cut out. If it is larger, they are interpolated linearly. Both as in the original code
