@@ -163,3 +163,28 @@ def draw(folder: Path, *, number: int) -> None:
             drawn.append(path)
         else:
             path.symlink_to(drawn[one % NUM_DISTINCT])
+
+
+def transformers_ast(config: params.Params, packed: "Features") -> torch.nn.Module:
+    """The network of ``model: ast`` as transformers' users build it, with random weights."""
+    import transformers
+
+    from genrepro.models.shared.segments import segment_frames
+
+    ast = config.ast
+    return transformers.ASTForAudioClassification(
+        transformers.ASTConfig(
+            hidden_size=ast.hidden_size,
+            num_hidden_layers=ast.num_layers,
+            num_attention_heads=ast.num_heads,
+            intermediate_size=ast.intermediate_size,
+            hidden_dropout_prob=ast.dropout,
+            attention_probs_dropout_prob=ast.dropout,
+            patch_size=ast.patch_size,
+            frequency_stride=ast.stride,
+            time_stride=ast.stride,
+            num_mel_bins=packed.frames.shape[1],
+            max_length=segment_frames(packed.description),
+            num_labels=NUM_GENRES,
+        )
+    )

@@ -23,7 +23,7 @@ import torch
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from cases import NUM_GENRES, configuration, data
+from cases import NUM_GENRES, configuration, data, transformers_ast
 from noop import machine
 
 CASES = ("ast", "vit_tuned")
@@ -120,28 +120,11 @@ def ours(name: str) -> Callable[[], None]:
 def theirs(name: str) -> Callable[[], None]:
     config = configuration(name)
     if name == "ast":
-        import transformers
-
         from genrepro.models.shared.segments import segment_frames
 
         packed, _ = data(name, config)
-        ast, length = config.ast, segment_frames(packed.description)
-        network = transformers.ASTForAudioClassification(
-            transformers.ASTConfig(
-                hidden_size=ast.hidden_size,
-                num_hidden_layers=ast.num_layers,
-                num_attention_heads=ast.num_heads,
-                intermediate_size=ast.intermediate_size,
-                hidden_dropout_prob=ast.dropout,
-                attention_probs_dropout_prob=ast.dropout,
-                patch_size=ast.patch_size,
-                frequency_stride=ast.stride,
-                time_stride=ast.stride,
-                num_mel_bins=packed.frames.shape[1],
-                max_length=length,
-                num_labels=NUM_GENRES,
-            )
-        )
+        length = segment_frames(packed.description)
+        network: torch.nn.Module = transformers_ast(config, packed)
         x = torch.randn(config.train.batch_size, length, packed.frames.shape[1])
     else:
         import torchvision

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from cases import BANDS, CASES, GPU, NUM_GENRES, PRECISION, configuration, data
+from cases import BANDS, CASES, GPU, NUM_GENRES, PRECISION, configuration, data, transformers_ast
 from genrepro.base import params
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -187,23 +187,7 @@ def trainer(name: str, folder: str) -> None:
         }
         for number, first in enumerate(starts)
     ]
-    ast = config.ast
-    model = transformers.ASTForAudioClassification(
-        transformers.ASTConfig(
-            hidden_size=ast.hidden_size,
-            num_hidden_layers=ast.num_layers,
-            num_attention_heads=ast.num_heads,
-            intermediate_size=ast.intermediate_size,
-            hidden_dropout_prob=ast.dropout,
-            attention_probs_dropout_prob=ast.dropout,
-            patch_size=ast.patch_size,
-            frequency_stride=ast.stride,
-            time_stride=ast.stride,
-            num_mel_bins=packed.frames.shape[1],
-            max_length=length,
-            num_labels=NUM_GENRES,
-        )
-    )
+    model = transformers_ast(config, packed)
 
     class Pace(transformers.TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -11,6 +11,7 @@ import soundfile
 from support.builders import make_params
 
 from genrepro.base.errors import GenreproError
+from genrepro.base.tables import LABELS
 from genrepro.datasets import IDENTITY, composed, synthetic
 from genrepro.datasets.synthesis.artists import draw_artist
 from genrepro.datasets.synthesis.composer import compose
@@ -69,7 +70,7 @@ def test_no_artist_is_one_of_the_default_data_set(tmp_path: Path, raw: Path) -> 
 
 def test_labels_say_what_the_composer_wrote(raw: Path) -> None:
     labels = composed.read_labels(raw).set_index("track_id")
-    assert list(labels) == [*composed.LABELS, "artist"]
+    assert list(labels) == LABELS.names[1:]
     assert labels.tempo.between(40, 220).all() and set(labels.metre) <= {3, 4}
     assert labels.key.nunique() > 6
     assert labels.loc["metal.00000", "instruments"] != labels.loc["classical.00000", "instruments"]

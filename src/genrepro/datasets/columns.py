@@ -6,8 +6,8 @@ Columns are known by their features, the types of the library `datasets`.
 from collections.abc import Mapping
 from typing import Any
 
+from genrepro.base.data_sets import Hub
 from genrepro.base.errors import GenreproError
-from genrepro.base.params import Hub
 from genrepro.datasets.layouts import SIDES
 from genrepro.exact.identity import name_key
 

@@ -23,6 +23,7 @@ from joblib import Parallel, delayed
 from genrepro.base.errors import GenreproError
 from genrepro.base.files import replacing
 from genrepro.base.params import Params
+from genrepro.base.tables import LABELS
 from genrepro.datasets.synthesis.artists import draw_artist, draw_title, take_crossover
 from genrepro.datasets.synthesis.composer import Score, compose
 from genrepro.datasets.synthesis.mixing import Studio
@@ -38,9 +39,8 @@ REMOTES: dict[str, Remote] = {}
 FAULTS: Mapping[str, str] = {}
 """None is planted."""
 
-LABELS = ("tempo", "metre", "key", "instruments")
-"""Columns of tracks.csv that the catalog does not have."""
-
+# Columns of tracks.csv that the catalog does not have.
+_LABELS = [name for name in LABELS.names if name not in ("track_id", "artist")]
 _KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _TRACKS_PER_ALBUM = 10
 
@@ -112,13 +112,13 @@ def read_catalog(raw: Path) -> pd.DataFrame:
         and `fault` (both always None). Rows are sorted by `track_id`.
     """
     table = pd.read_csv(raw / "tracks.csv", dtype=object, keep_default_na=False)
-    return table.drop(columns=list(LABELS)).assign(official_split=None, fault=None)
+    return table.drop(columns=_LABELS).assign(official_split=None, fault=None)
 
 
 def read_labels(raw: Path) -> pd.DataFrame:
     """Return what the composer knows of each track: columns of `tables.LABELS`."""
     table = pd.read_csv(raw / "tracks.csv", dtype={"key": str, "instruments": str}, keep_default_na=False)
-    return table[["track_id", *LABELS, "artist"]]
+    return table[LABELS.names]
 
 
 def _record(

@@ -21,8 +21,9 @@ from typing import Any
 
 import pandas as pd
 
+from genrepro.base.data_sets import Hub
 from genrepro.base.errors import GenreproError
-from genrepro.base.params import Hub, Params
+from genrepro.base.params import Params
 from genrepro.datasets.columns import Columns
 from genrepro.datasets.tables import identity
 from genrepro.download import disk

@@ -13,6 +13,7 @@ from genrepro.spectrogram import ffmpeg
 
 # An MP3's tag may tell decoders to drop samples at both ends: two numbers of 12 bits.
 _TRIMMED = 2 * 4095
+_LARGEST = 1 << 30  # bytes that are copied into memory; an hour of CD audio has 0.6 GB
 _SHORTEST = 8192  # bytes after the counted samples that may be music; less is a tag or padding
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # as players append them to any file
 _OPEN = 0xFFFFFFFF  # "until the end of the file", in WAV and AU
@@ -25,8 +26,8 @@ _CHUNKS = {
 def mended(source: Path | BytesIO) -> Path | BytesIO:
     """The source itself, or a copy in memory whose header counts all of its samples.
 
-    A WAV, AIFF or AU is copied if its header counts less than is there. What follows the counted samples is
-    music unless it is a chunk, a tag, zeros, or short.
+    A WAV, AIFF or AU of at most 1 GiB is copied if its header counts less than is there. What follows the
+    counted samples is music unless it is a chunk, a tag, zeros, or short.
     """
     with source.open("rb") if isinstance(source, Path) else BytesIO(source.getvalue()) as file:
         size = file.seek(0, 2)
@@ -43,15 +44,17 @@ def mended(source: Path | BytesIO) -> Path | BytesIO:
         file.seek(written_at)
         claim = int.from_bytes(file.read(4), "little" if order == "<" else "big")
         end = start + claim + (claim % 2 if even else 0)
-        if not written_at or claim == _OPEN or end >= size:
+        if not written_at or claim == _OPEN or not end < size <= _LARGEST:
             return source
         file.seek(end)
         if not _is_music(file.read(1 << 16), size - end, order):
             return source
         file.seek(0)
-        content = bytearray(file.read())
-    content[written_at : written_at + 4] = struct.pack(order + "I", min(size - start, _OPEN))
-    return BytesIO(bytes(content))
+        content = BytesIO(file.read())
+    content.seek(written_at)
+    content.write(struct.pack(order + "I", size - start))
+    content.seek(0)
+    return content
 
 
 def hides_music(source: Path | BytesIO, *, kind: str, num_frames: int) -> bool:
