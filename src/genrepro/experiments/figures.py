@@ -71,7 +71,7 @@ def _samples(
     lines: dict[tuple[str, str], dict[str, list[Point]]] = defaultdict(dict)
     leaky, short = set(), []
     for name, members in families(known).items():
-        runs = [found for member in members if (found := records.fresh(member, recorded.get(member.name)))]
+        runs = [found for member in members if (found := records.fresh(member, recorded))]
         params = members[0].params
         place: tuple[str, str] = (params.dataset, params.split.strategy)
         if len(runs) < _LEAST:
