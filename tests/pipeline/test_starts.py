@@ -36,9 +36,11 @@ def test_an_experiment_begins_with_another_by_name(reproduced: Project) -> None:
     entries = {"first": entry(), "second": entry(start="first", overrides={"train.lr": 0.002})}
     YAML().dump({"recipes": {}, "experiments": entries}, project.path / "experiments.yaml")
     project.commit()
-
-    experiment(project, "run", "second")  # and first, in a temporary clone each
+    head = project.run("git", "rev-parse", "HEAD").stdout.strip()  # its model is the one of a run of `first`
+    project.run("git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/first-s0", head)
     first = kept(project, "first-s0")
+
+    experiment(project, "run", "second")  # in a temporary clone
     assert kept(project, "second-s0")["data"]["start_sha256"] == first["weights_sha256"]
     brought = [path.name for path in place.iterdir()]
     assert len(brought) == 1 and brought[0].startswith("first-s0-")
