@@ -5,6 +5,7 @@ python -m stages.source          params: dataset, source, train.start
 """
 
 from pathlib import Path
+from typing import Any
 
 import stages
 from genrepro.base import files, params, starts
@@ -32,15 +33,26 @@ def list_source(config: params.Params) -> None:
 
 
 def list_start(config: params.Params) -> None:
-    path = Path("models", "start.json")
-    last = files.read_json(path) if path.is_file() else None
-    found = starts.listing(config.train.start)
+    last = files.read_json(starts.LISTING) if starts.LISTING.is_file() else None
+    found = start(config.train.start)
     if found is None and last is not None:
         if last["model_sha256"]:
             print(f"train.start = {config.train.start!r} is not on this machine: its last listing stands")
         return
     if (found := found or starts.NOTHING) != last:
-        files.write_json(path, found)
+        files.write_json(starts.LISTING, found)
+
+
+def start(name: str) -> dict[str, Any] | None:
+    """The listing of what ``train.start`` names. None if that is not on this machine."""
+    if name == "none":
+        return starts.NOTHING
+    found = starts.given(name)
+    if found is None:
+        from genrepro.experiments import bring
+
+        found = bring.model(name)
+    return None if found is None else starts.listing(found)
 
 
 if __name__ == "__main__":

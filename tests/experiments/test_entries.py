@@ -1,5 +1,6 @@
 """Claims about experiments.yaml: what its entries mean, and that a mistake in it is one sentence."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def test_every_committed_experiment_is_one_that_the_stages_accept() -> None:
                 place = place[section]
             assert key in place
             place[key] = value
+        values["train"]["start"] = experiment.start.name if experiment.start else "none"
         assert params.build(params.Params, values, name="params.yaml", prefix="") == experiment.params
 
 
@@ -270,3 +272,30 @@ def test_an_unknown_experiment_is_one_sentence_with_the_nearest() -> None:
         experiments.select(COMMITTED, ["vit-sweep-1-s3"])
     with pytest.raises(GenreproError, match=r"a run of images-cnn-folds: --seed 0 runs it alone"):
         experiments.select(COMMITTED, ["images-cnn-folds-s0-f3"])
+
+
+def test_a_start_must_be_one_trained_model_of_the_file(tmp_path: Path) -> None:
+    first, plain = songs(published=None), {"published": None}
+    for changes, words in [
+        ({"start": "nothing"}, "it cannot begin with nothing: there is no such experiment"),
+        ({"start": "second"}, "it cannot begin with second: that begins with this one"),
+        ({"start": "folded"}, "it cannot begin with folded: a run of it is not one trained model"),
+        (
+            {"overrides": {"train.start": "x"}},
+            "train.start is not an override: write the entry's key `start`",
+        ),
+        ({"overrides": {"train.epochs": 0}}, "train.epochs = 0 must be above 0, or 0 to keep a train.start"),
+    ]:
+        with pytest.raises(GenreproError, match=re.escape(words)):
+            load(tmp_path, first=first, folded=songs(folds=2, **plain), second=songs(**plain, **changes))
+
+
+def test_an_entry_may_vary_its_start(tmp_path: Path) -> None:
+    found = load(tmp_path, first=songs(published=None), **{
+        "from-{start}": songs(published=None, vary={"start": ["none", "first"]}, overrides={"train.lr": 0.3})
+    })  # fmt: skip
+    begun = {name: of.start.name if of.start else None for name, of in found.items()}
+    assert begun == {"first": None, "from-none": None, "from-first": "first"}
+    assert found["from-first"].needs == ("the model of first",)
+    wanted = experiments.wanted(found["from-first"])
+    assert (wanted["train.start"], wanted["train.lr"], wanted["first: train.lr"]) == ("first", 0.3, 0.5)

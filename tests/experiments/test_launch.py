@@ -65,7 +65,8 @@ def test_dvc_reads_every_override_back_as_it_stands_in_the_file() -> None:
                     (setting.split("=", 1) for setting in settings)}  # fmt: skip
             swept = {key: read.pop(key) for key in list(read) if key.startswith("sweeps/params.yaml:sweep.")}
             folded = {"split.fold": read["split.fold"]} if experiment.params.split.folds else {}
-            assert read == {**experiment.overrides, "source": "auto", "seed": 0, **folded}
+            started = {"train.start": experiment.start_name(0)} if experiment.start else {}
+            assert read == {**experiment.overrides, "source": "auto", "seed": 0, **folded, **started}
             if experiment.sweep is None:
                 assert swept == {}
             else:
@@ -198,3 +199,52 @@ def test_a_source_of_any_name_reaches_dvc_as_it_is(subtests: pytest.Subtests) ->
             assert not read.is_sweep_override() and read.value() == value.strip(
                 "'" if value[0] == "'" else ""
             )
+
+
+@pytest.fixture
+def begun(project: Repository) -> Repository:
+    """Entries `first`, with the parameters of the commit, `second`, which begins with it, and `third`."""
+    first = songs(recipes=[], overrides={}, published=None)
+    later = {"recipes": [], "published": None, "seeds": [0, 1, 3]}
+    load(
+        project.path, first=first, second=songs(start="first", **later), third=songs(start="second", **later)
+    )
+    project.commit()
+    return project
+
+
+def names(printed: str) -> list[str]:
+    """Of the runs whose commands are printed."""
+    return [line.split("--name ")[1].split()[0] for line in printed.splitlines() if "--name " in line]
+
+
+def test_what_an_experiment_begins_with_runs_first(begun: Repository) -> None:
+    printed = invoke("run", "second", "--dry-run")
+    assert names(printed) == ["first-s0", "first-s3", "second-s0", "second-s1", "second-s3"]
+    starts = [line.rpartition("=")[2] for line in printed.splitlines() if "train.start" in line]
+    assert starts == ["first-s0", "first-s0", "first-s3"]  # seed 1 has none of its own
+    assert names(invoke("run", "third", "--seed", "1", "--dry-run")) == ["first-s0", "second-s1", "third-s1"]
+    everything = names(invoke("run", "third", "first", "--dry-run", "--seed", "0"))
+    assert everything == ["first-s0", "second-s0", "third-s0"]
+    assert "  begins with first: two epochs" in invoke("list", "second").splitlines()
+
+
+def test_what_has_run_does_not_run_again_before_another(begun: Repository) -> None:
+    head = begun.git("rev-parse", "HEAD")
+    refused = invoke("run", "second", "--queue", "--dry-run")
+    assert "second begins with first-s0, which has not run: run `first` before" in refused
+    begun.experiment("first-s0", baseline=head, commit=head)
+    for queue in ([], ["--queue"]):
+        assert names(invoke("run", "second", "--seed", "0", "--dry-run", *queue)) == ["second-s0"]
+
+
+def test_what_runs_now_or_ran_with_other_parameters_is_no_start(begun: Repository) -> None:
+    running = begun.path / ".dvc" / "tmp" / "exps" / "run" / "a" / "a.run"
+    running.parent.mkdir(parents=True)
+    running.write_text('{"name": "first-s0", "status": 2}')
+    assert "second begins with first-s0, which is queued or running" in invoke("run", "second", "--dry-run")
+    head = begun.git("rev-parse", "HEAD")
+    begun.experiment("second-s0", baseline=head, commit=head)
+    printed = invoke("run", "third", "--seed", "0", "--dry-run")
+    assert "third begins with second-s0, which is another one here: it ran with train.start = none" in printed
+    assert printed.endswith("`genrepro experiment run second --again` replaces it.\n")

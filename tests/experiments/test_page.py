@@ -47,7 +47,7 @@ def artists(num_tracks: int) -> np.ndarray:
 def test_the_committed_pages_are_what_the_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     pages, bars = page.render()
-    assert len(pages) == 8 and page.FIGURE.exists()
+    assert len(pages) == 9 and page.FIGURE.exists()
     for path, text in pages.items():
         assert path.read_text("utf-8") == text
     assert 2 <= len(bars) <= rows.MOST_IN_FRONT

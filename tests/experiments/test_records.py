@@ -329,3 +329,40 @@ def test_hits_of_a_probe_are_its_classifiers_and_shares_of_draws(project: Projec
     assert hits.path("question-logistic").read_text().splitlines()[1:3] == ["t0,artist 0,1", "t1,artist 0,0"]
     runs = records.load(records.path("question-few-shot")).runs
     assert hits.read("question-few-shot", runs)[0].tolist() == [1.0, 0.5, 0.0, 0.0]
+
+
+def test_a_record_knows_the_start_and_is_stale_if_that_has_other_weights(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = ENTRIES["question"] | {"overrides": {"train.epochs": 3}, "start": "question"}
+    monkeypatch.setitem(ENTRIES, "begun", begun)
+    path = project.path / "experiments.yaml"
+    file = YAML(typ="safe").load(path)
+    YAML().dump(file | {"experiments": ENTRIES}, path)
+    project.commit()
+
+    def start(weights: str) -> None:
+        project.ran("question", seed=0, num_correct=50, weights=weights)
+
+    def begin(start_sha256: str) -> None:
+        overrides = begun["overrides"] | {"train.start": "question-s0"}
+        project.ran("begun", seed=0, num_correct=60, overrides=overrides, data={"start_sha256": start_sha256})
+
+    begin("one")
+    assert "DVC has no run of question-s0 here, with which it began" in invoke("collect", "begun")
+    start("other")
+    assert "question-s0, with which it began, has run anew since" in invoke("collect", "begun")
+    start("one")
+    assert invoke("collect") == "2 runs recorded\n"
+    assert project.row("begun")[0] == "what if"
+    record = records.load(records.path("begun"))
+    assert record.params["train.start"] == "question" and record.params["question: train.epochs"] == 100
+    assert record.runs[0].start_sha256 == "one"
+
+    project.commit()
+    start("two")
+    invoke("collect", "question")
+    assert project.row("begun")[-1] == "the model of question; its record had another question to begin with"
+    file["experiments"] = ENTRIES | {"question": ENTRIES["question"] | {"overrides": {"train.epochs": 9}}}
+    YAML().dump(file, path)
+    assert project.row("begun")[-1].endswith("its record had question: train.epochs = 100, now 9")

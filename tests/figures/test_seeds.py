@@ -1,5 +1,6 @@
 """Claims about pictures over seeds: means and bands of the runs there are, and a word on what is missing."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -220,6 +221,36 @@ def test_families_of_one_data_set_and_split_share_a_figure(
         for number in (100, 200, 300)
     ]
     assert [point.accuracy for point in drawn["lstm: hymns-samples"]] == [(0.25,), (0.5,), (0.75,)]
+
+
+def test_a_family_with_a_start_is_drawn_beside_the_one_without(
+    project: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {name: COMMON | entry for name, entry in ENTRIES.items()}
+    entries["noise"] = COMMON | {"overrides": {"train.epochs": 9}}
+    shares = {"split.train_share": [0.25, 0.5, 0.75]}
+    for name, start in (("alone", "none"), ("begun", "noise")):
+        entries[name] = COMMON | {"overrides": {"train.epochs": 3}, "start": start, "vary": shares}
+    YAML().dump({"recipes": {}, "experiments": entries}, project.path / "experiments.yaml")
+    for share in (0.25, 0.5, 0.75):
+        record(f"alone-{share}", 0.5, num_train=round(400 * share))
+    assert invoke()[0] == []  # without a start there is nothing to compare
+    for share in (0.25, 0.5, 0.75):
+        record(f"begun-{share}", 0.75, num_train=round(400 * share), num_groups=20)
+    drawn = {}
+    monkeypatch.setattr(seeds, "accuracy_by_samples", lambda lines, about: drawn.update(lines) or Figure())
+    assert invoke()[0] == ["docs/figures/pretraining-synthetic-artist.png"]
+    assert list(drawn) == ["cnn, from scratch", "cnn, with synthetic pretraining"]
+    assert [point.interval for point in drawn["cnn, with synthetic pretraining"]] == [(0.1, 0.9)] * 3
+
+
+def test_where_all_intervals_over_artists_are_known_they_are_the_bands() -> None:
+    points = [dataclasses.replace(point, interval=(0.125, 0.875)) for point in POINTS]
+    figure = seeds.accuracy_by_samples({"one": points})
+    (band,) = figure.axes[0].collections
+    lower, upper = edges(band)
+    assert set(lower) == {0.125} and set(upper) == {0.875}
+    assert "bands: 95 % intervals of the mean over artists" in words(figure)
 
 
 def test_shares_measured_with_other_parameters_do_not_count(project: Repository) -> None:

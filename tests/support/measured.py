@@ -115,12 +115,13 @@ class Project(Repository):
             "num_tracks": num_tracks,
             "leaky": 1,
         }
-        self.metric("test", test | changes)
         self.metric("split", SPLIT | {"leaky": 1})
         self.metric("train", {"best_epoch": 7, "train_loss": 0.5, "num_parameters": 1_200_000})
         data = {"split_sha256": f"split {seed}", "features_sha256": f"features {seed}"}
         (self.path / "models").mkdir(exist_ok=True)
-        (self.path / "models" / "model.json").write_text(json.dumps({"data": data}))
+        model = {"data": data | changes.pop("data", {}), "weights_sha256": changes.pop("weights", None)}
+        (self.path / "models" / "model.json").write_text(json.dumps(model))
+        self.metric("test", test | changes)
         if predictions is not None:
             self.write(predictions)
         suffix = "" if fold is None else f"-f{fold}"

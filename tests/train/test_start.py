@@ -9,7 +9,7 @@ import torch
 from support.builders import Toy, make_params
 
 from genrepro import models
-from genrepro.base import starts
+from genrepro.base import files, starts
 from genrepro.base.errors import GenreproError
 from genrepro.base.params import Params
 from genrepro.models.shared import checkpoint
@@ -27,6 +27,7 @@ def make_config(model: str = "cnn", *, channels: tuple[int, ...] = (4, 8), **rec
         lstm={"hidden": 8, "num_layers": 2, "dropout": 0.3},
         ast={"hidden_size": 12, "num_layers": 2, "num_heads": 2, "intermediate_size": 24, "patch_size": 4,
              "stride": 4},
+        vit={"size": "tiny", "trainable_blocks": "all"},
         train={**RECIPE, **recipe},
     )  # fmt: skip
 
@@ -61,7 +62,7 @@ def begin(config: Params, features: Features, folder: Path) -> tuple[torch.nn.Mo
     return model, start.load(model, found, name=config.model, section=section, description=description)
 
 
-@pytest.mark.parametrize("model", ["cnn", "lstm", "ast"])
+@pytest.mark.parametrize("model", ["cnn", "lstm", "ast", "vit"])
 def test_a_start_of_the_same_genres_is_taken_whole(model: str, toy: Toy, tmp_path: Path) -> None:
     config = make_config(model)
     folder = keep(tmp_path / "trained", config, toy.features)
@@ -73,7 +74,7 @@ def test_a_start_of_the_same_genres_is_taken_whole(model: str, toy: Toy, tmp_pat
     assert str(taken) == f"{len(taken.taken)} of {len(taken.taken)} tensors taken"
 
 
-@pytest.mark.parametrize("model", ["cnn", "lstm", "ast"])
+@pytest.mark.parametrize("model", ["cnn", "lstm", "ast", "vit"])
 @pytest.mark.parametrize("genres", [OTHER_GENRES, ["blues", "jazz", "metal"]], ids=["more", "others"])
 def test_the_layer_of_the_genres_begins_anew_for_other_genres(
     model: str, genres: list[str], toy: Toy, tmp_path: Path
@@ -176,7 +177,7 @@ def test_a_missing_file_is_one_sentence(trained: str) -> None:
     Path(trained, "model.safetensors").unlink()
     with pytest.raises(GenreproError, match=r"has no model\.safetensors: name a folder"):
         start.read(trained)
-    with pytest.raises(GenreproError, match=r"'nowhere' has no model\.json and no model\.safetensors"):
+    with pytest.raises(GenreproError, match="'nowhere' is neither a folder with a trained model"):
         start.read("nowhere")
 
 
@@ -190,13 +191,12 @@ def test_weights_of_another_description_are_refused(toy: Toy, trained: str, tmp_
 def test_the_listing_changes_with_the_model_and_not_with_its_place(
     toy: Toy, trained: str, tmp_path: Path
 ) -> None:
-    assert starts.listing("none") == {"weights_sha256": None, "model_sha256": None}
-    before = starts.listing(trained)
+    before = starts.listing(Path(trained))
     moved = Path(trained).rename(tmp_path / "moved")
-    assert starts.listing(str(moved)) == before
-    assert starts.listing(trained) is None
+    assert starts.listing(moved) == before
+    assert starts.given(trained) is None and starts.given(str(moved)) == moved
     keep(moved, make_config(channels=(4, 16)), toy.features)
-    assert starts.listing(str(moved)) != before
+    assert starts.listing(moved) != before
 
 
 def test_a_relative_path_means_the_users_repository(
@@ -209,3 +209,42 @@ def test_a_relative_path_means_the_users_repository(
     assert starts.folder("trained").samefile(trained)
     with pytest.raises(GenreproError, match="is the folder that the training itself writes"):
         starts.folder("models")
+
+
+def test_without_epochs_a_start_stays_as_it_is_and_is_scored(toy: Toy, tmp_path: Path) -> None:
+    folder = str(keep(tmp_path / "trained", make_config(), toy.features))
+    fitted = run(toy, make_config(start=folder, epochs=0))
+    begun = start.read(folder)
+    assert begun is not None
+    assert in_bytes(fitted) == {name: value.numpy().tobytes() for name, value in begun.state.items()}
+    assert fitted.metrics()["best_epoch"] == 0 and [epoch.epoch for epoch in fitted.curves] == [0]
+    assert fitted.best.train_loss > 0 and fitted.best.validation_loss > 0
+
+
+def test_without_epochs_a_start_must_fit_whole(toy: Toy, trained: str) -> None:
+    with pytest.raises(GenreproError, match=r"keeps the start as it is, but it does not fit: 12 of 14"):
+        run(toy, make_config(start=trained, epochs=0))
+    with pytest.raises(
+        GenreproError, match=r"train\.epochs = 0 must be above 0, or 0 to keep a train\.start"
+    ):
+        make_config(epochs=0)
+
+
+def test_an_experiments_model_is_found_by_the_hash_that_is_listed(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "clone" / "models").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "clone")
+    first = keep(tmp_path / "first", make_config(), toy.features)
+    files.write_json(starts.LISTING, starts.listing(first))
+    with pytest.raises(GenreproError, match="is neither a folder"):
+        starts.folder("songs-s0")
+    kept = starts.place("songs-s0", starts.listing(first)["model_sha256"])
+    kept.parent.mkdir()
+    first.rename(kept)
+    assert starts.folder("songs-s0") == kept
+    other = keep(tmp_path / "other", make_config(channels=(4, 16)), toy.features)
+    files.write_json(starts.LISTING, starts.listing(other))  # the experiment ran anew: nothing old is used
+    with pytest.raises(GenreproError, match="is neither a folder"):
+        starts.folder("songs-s0")

@@ -172,14 +172,15 @@ class Split(Section):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train(Section):
     start: str
-    """none, or the folder of a trained model whose weights the training begins with, as far as they fit."""
+    """none, or a trained model whose weights the training begins with, as far as they fit: a folder, or the
+    name of one of DVC's experiments. A folder of that name goes first."""
     objective: Literal["genre", "multi_task", "m2d"]
     """What is learned: genres, also everything else that `composed` knows of its tracks, or, without labels,
     masked patches from visible ones (`train.objectives`, `train.m2d`)."""
     optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient"]
     """What changes the weights. `train.choose` says what each of them refuses."""
     epochs: int
-    """Passes over the training tracks."""
+    """Passes over the training tracks. 0 keeps the model of ``start`` as it is."""
     batch_size: int
     """Segments in a step."""
     accumulate: int
@@ -225,8 +226,14 @@ class Train(Section):
     """bf16-mixed: matrix products in bfloat16, weights and sums in float32."""
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch_size", "accumulate", "lr"):
+        for key in ("batch_size", "accumulate", "lr"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
+        as_it_is = self.epochs == 0 and self.start != "none" and self.objective == "genre"
+        self._check(
+            "epochs",
+            holds=self.epochs > 0 or as_it_is,
+            must="be above 0, or 0 to keep a train.start as it is, with the objective genre",
+        )
         for key in (
             "weight_decay",
             "mixup",

@@ -18,6 +18,7 @@ from genrepro.base.errors import GenreproError
 
 PREDICTIONS = "metrics/predictions.csv"
 WORKSPACE = "workspace"
+_HERE = Path()  # the working directory
 _KEYS = ["track_id", "genre", "predicted"]
 _GROUP = "group"  # the fourth column; tables from before 2026-11-26 lack it
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38,62})/([^/]+)")
@@ -76,15 +77,16 @@ def read(revision: str) -> Predictions:
     return parse(found, name=name)
 
 
-def content(commit: str, path: str) -> bytes | None:
+def content(commit: str, path: str, *, folder: Path = _HERE) -> bytes | None:
     """The bytes of a file of the project at ``commit``, or None if it does not exist."""
-    found = _git("cat-file", "blob", f"{commit}:./{path}")
+    found = _git("cat-file", "blob", f"{commit}:./{path}", folder=folder)
     return None if found.returncode else found.stdout
 
 
-def experiments(name: str) -> dict[str, str]:
+def experiments(name: str, *, folder: Path = _HERE) -> dict[str, str]:
     """The commits of the DVC experiments called ``name``, by baseline, newest first."""
-    listed = _git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    fields = "--format=%(objectname) %(refname)"
+    listed = _git("for-each-ref", "--sort=-committerdate", fields, "refs/exps", folder=folder)
     found = {}
     for line in listed.stdout.decode().splitlines():
         tip, reference = line.split(" ", 1)
@@ -92,6 +94,15 @@ def experiments(name: str) -> dict[str, str]:
         if match and match[2] == name:
             found[match[1].replace("/", "")] = tip
     return found
+
+
+def experiment(name: str, *, folder: Path = _HERE) -> str | None:
+    """The commit of the DVC experiment called ``name``. None if there is none.
+
+    Of several, that of the commit that is checked out counts, or else the newest.
+    """
+    found = experiments(name, folder=folder)
+    return found.get(head(folder=folder)) or next(iter(found.values()), None)
 
 
 def queued() -> set[str]:
@@ -142,9 +153,9 @@ def resolve(revision: str) -> str:
     return next(iter(baselines.values()))
 
 
-def head() -> str:
+def head(*, folder: Path = _HERE) -> str:
     """The hash of the current commit. Empty outside a repository and before the first commit."""
-    return _commit("HEAD")
+    return _commit("HEAD", folder=folder)
 
 
 def parse(content: bytes, *, name: str) -> Predictions:
@@ -206,14 +217,15 @@ def _read_file(path: Path, *, name: str) -> bytes:
         raise GenreproError(f"{name} has no predictions: {path} cannot be read, {reason}.") from None
 
 
-def _commit(revision: str) -> str:
+def _commit(revision: str, *, folder: Path = _HERE) -> str:
     """The hash of the commit that git takes ``revision`` for, empty if it takes it for none."""
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    name = f"{revision}^{{commit}}"
+    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", name, folder=folder)
     return found.stdout.decode().split()[-1] if found.returncode == 0 else ""
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _git(*arguments: str, folder: Path = _HERE) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=False)
+        return subprocess.run(["git", *arguments], capture_output=True, check=False, cwd=folder)
     except FileNotFoundError:
         raise GenreproError("`git` is not installed, and revisions are read through it.") from None

@@ -23,7 +23,7 @@ from genrepro.compare import revisions
 from genrepro.evaluate.intervals import clustered
 from genrepro.experiments import entries, folds, hits, records
 from genrepro.experiments.definitions import Experiment
-from genrepro.experiments.records import Fold, Run, changes
+from genrepro.experiments.records import Fold, Record, Run, changes
 from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid
 from genrepro.tracking import fit_seconds
@@ -79,28 +79,21 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
             except GenreproError as error:
                 refused.append(f"{experiment.run_name(seed)} {error}")
         if found:
-            target = records.path(experiment.name)
-            old = records.load(target) if target.exists() else None
-            if old and not changes(old.params, experiment):
-                kept = [run for run in records.fresh(experiment, old) if run.seed not in found]
-                right |= hits.read(experiment.name, kept)
-                found |= {run.seed: run for run in kept}
+            kept = [run for run in records.fresh(experiment, _recorded(experiment)) if run.seed not in found]
+            right |= hits.read(experiment.name, kept)
+            found |= {run.seed: run for run in kept}
             runs = [dataclasses.asdict(found[seed]) for seed in sorted(found)]
-            recipe = entries.recipe(experiment.params, experiment.sweep, probe=experiment.probe is not None)
-            write_json(target, {"params": recipe, "runs": runs})
+            write_json(records.path(experiment.name), {"params": entries.wanted(experiment), "runs": runs})
             hits.write(experiment.name, {seed: of for seed, of in right.items() if of is not None})
     return taken, refused
 
 
 def commits(experiment: Experiment) -> Iterator[tuple[int, int | None, str]]:
-    """Seed, fold and commit of each of its runs that DVC has in this clone; fold is None of one hold-out.
-
-    Of runs with one name, that of the commit that is checked out counts, or else the newest.
-    """
+    """Seed, fold and commit of each of its runs that DVC has in this clone; fold is None of one hold-out."""
     for seed, fold in itertools.product(experiment.seeds, experiment.folds):
-        found = revisions.experiments(experiment.run_name(seed, fold))
-        if found:
-            yield seed, fold, found.get(revisions.head()) or next(iter(found.values()))
+        commit = revisions.experiment(experiment.run_name(seed, fold))
+        if commit is not None:
+            yield seed, fold, commit
 
 
 def check(commit: str, experiment: Experiment, seed: int, fold: int | None = None) -> Params:
@@ -122,9 +115,39 @@ def check(commit: str, experiment: Experiment, seed: int, fold: int | None = Non
     if fold is not None and ran.split.fold != fold:
         raise GenreproError(f"is not recorded: it ran with split.fold = {ran.split.fold}.")
     swept = _grid(commit) if experiment.sweep is not None else None
-    if different := changes(entries.recipe(ran, swept), experiment):
+    had = entries.recipe(ran, swept)
+    if experiment.start is not None and ran.train.start == experiment.start_name(seed):
+        had["train.start"] = experiment.start.name
+    if different := changes(had, experiment):
         raise GenreproError(f"is not recorded: it ran with {'; '.join(different)} in {entries.PATH}.")
+    if experiment.start is not None:
+        _check_start(commit, experiment, seed)
     return ran
+
+
+def _check_start(commit: str, experiment: Experiment, seed: int) -> None:
+    """Raise GenreproError, the rest of a sentence, if a run did not begin as its entry says."""
+    assert experiment.start is not None
+    name = experiment.start_name(seed)
+    start = revisions.experiment(name)
+    if start is None:
+        raise GenreproError(f"is not recorded: DVC has no run of {name} here, with which it began.")
+    try:
+        check(start, experiment.start, experiment.start_seed(seed))
+    except GenreproError as error:
+        reason = str(error).removeprefix("is not recorded: ")
+        raise GenreproError(
+            f"is not recorded: {name}, with which it began, does not count: {reason}"
+        ) from error
+    begun = _json(commit, "models/model.json").get("data", {}).get("start_sha256")
+    if begun != _json(start, "models/model.json").get("weights_sha256"):
+        raise GenreproError(f"is not recorded: {name}, with which it began, has run anew since.")
+
+
+def _recorded(experiment: Experiment) -> dict[str, Record]:
+    """What is recorded of an experiment and of that with which it begins."""
+    names = [of.name for of in (experiment, experiment.start) if of is not None]
+    return {name: records.load(records.path(name)) for name in names if records.path(name).exists()}
 
 
 def _run(commit: str, experiment: Experiment, seed: int, fold: int | None) -> Run:
@@ -180,6 +203,7 @@ def _pooled(
         num_test=len(pooled.label),
         split_sha256=_joined(run.split_sha256 for run in runs),
         features_sha256=_joined(run.features_sha256 for run in runs),
+        start_sha256=runs[0].start_sha256,
         folds=tuple(
             Fold(**{field.name: getattr(run, field.name) for field in dataclasses.fields(Fold)})
             for run in runs
@@ -223,6 +247,8 @@ def _trained(commit: str) -> dict[str, Any]:
         **{key: data.get(key) for key in _HASHES},
         "num_parameters": train.get("num_parameters"),
         "fit_seconds": fit_seconds(model.get("weights_sha256", "")),
+        "weights_sha256": model.get("weights_sha256"),
+        "start_sha256": data.get("start_sha256"),
     }
 
 

@@ -33,6 +33,8 @@ def list_experiments(names: _AnyNames = None) -> None:
     for chosen in entries.select(entries.load(), names or ["*"]):
         print(f"{chosen.name}: {chosen.title}")
         print(f"  {chosen.source}: {rows.published_text(chosen.published)}")
+        if chosen.start is not None:
+            print(f"  begins with {chosen.start.name}: {chosen.start.title}")
 
 
 @experiment.command("run")
@@ -45,7 +47,10 @@ def run_experiments(
     again: _Again = False,
     dry_run: _DryRun = False,
 ) -> None:
-    """Run NAME... with DVC, a run for each seed; what is recorded, queued or run already is left out."""
+    """Run NAME... with DVC, a run for each seed; what is recorded, queued or run already is left out.
+
+    What an experiment begins with runs before it, as its own entry says, if it has not run yet.
+    """
     num_failed = 0
     known = entries.load()
     chosen = entries.select(known, names)
@@ -56,6 +61,8 @@ def run_experiments(
     if not planned:
         raise GenreproError("none of these experiments has such a seed.")
     launch.check_workspace()
+    first = launch.starts(chosen, queue=queue, seeds=seed or ())
+    planned = [*first.items(), *((name, command) for name, command in planned if name not in first)]
     if data is not None:  # where a stage looks for weights and embeddings
         os.environ["GENREPRO_DATA"] = str(data.resolve())
     standing = {} if again else launch.standing(chosen, records.read(known))
@@ -79,7 +86,7 @@ def collect_experiments(names: _AnyNames = None) -> None:
     print(f"{len(taken)} runs recorded")
     found = records.read(known)
     for of in (of for of in chosen if of.params.split.folds):
-        for run in records.fresh(of, found.get(of.name)):
+        for run in records.fresh(of, found):
             print(
                 f"  {of.run_name(run.seed)}: accuracy {run.accuracy:.3f} [{run.accuracy_low:.3f}, "
                 f"{run.accuracy_high:.3f}] on {run.num_tracks} tracks of {run.num_groups} groups, "

@@ -73,6 +73,9 @@ class Entry:
     """``lr`` and ``weight_decay`` of a grid, as in sweeps/params.yaml. Each run is then a whole sweep."""
     probe: tuple[str, ...] = ()
     """Keys of metrics/probe.json: an experiment for each, all read from one run of bodies/dvc.yaml."""
+    start: str = "none"
+    """The experiment whose trained model each run begins with, as ``train.start``. It may hold words in
+    braces, and ``vary`` may list several, of which ``none`` is one."""
     published: Published | None = None
 
 
@@ -122,6 +125,8 @@ class Experiment:
     """The classifier of the probe, if a run is one."""
     entry: str = ""
     """The entry whose run this is, if several experiments are read from one run."""
+    start: "Experiment | None" = None
+    """The experiment with whose model the runs begin. ``params.train.start`` is then its name."""
 
     @property
     def folds(self) -> tuple[int | None, ...]:
@@ -132,12 +137,23 @@ class Experiment:
         """The name in DVC of the run with this seed, or of one fold of it."""
         return f"{self.entry or self.name}-s{seed}" + ("" if fold is None else f"-f{fold}")
 
+    def start_seed(self, seed: int) -> int:
+        """The seed of the start's run with which that of ``seed`` begins: its own, or the start's first."""
+        assert self.start is not None
+        return seed if seed in self.start.seeds else self.start.seeds[0]
+
+    def start_name(self, seed: int) -> str:
+        """The name in DVC of the start's run with which the run of ``seed`` begins."""
+        assert self.start is not None
+        return self.start.run_name(self.start_seed(seed))
+
     @property
     def needs(self) -> tuple[str, ...]:
-        """Data sets and weights that the project does not have by itself."""
+        """Data sets, weights and starts that the project does not have by itself."""
         found = [] if self.params.dataset in ("synthetic", "composed") else [self.params.dataset]
         section = self.params.architecture()
         for key in ("weights", "embeddings"):
             named = section.get(key, "none")
             found += [] if named == "none" else [_WEIGHTS.get(named, named)]
+        found += [] if self.start is None else [f"the model of {self.start.name}"]
         return tuple(found)

@@ -49,7 +49,7 @@ def load(path: Path = PATH, params_path: Path = Path("params.yaml")) -> dict[str
                 found[experiment.name] = experiment
         except GenreproError as error:
             raise GenreproError(f"{path}: {name}: {str(error).removeprefix('params.yaml: ')}") from error
-    return found
+    return _begun(found, path)
 
 
 def questions(known: Mapping[str, Experiment], path: Path = PATH) -> tuple[Question, ...]:
@@ -100,6 +100,14 @@ def overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     return changed
 
 
+def wanted(experiment: Experiment) -> dict[str, Any]:
+    """The `recipe` of an experiment, and of the experiment that it begins with, under ``NAME: ``."""
+    found = recipe(experiment.params, experiment.sweep, probe=experiment.probe is not None)
+    if experiment.start is not None:
+        found |= {f"{experiment.start.name}: {key}": value for key, value in wanted(experiment.start).items()}
+    return found
+
+
 def recipe(config: Params, sweep: Grid | None = None, *, probe: bool = False) -> dict[str, Any]:
     """The parameters that decide the result, except seed and fold, as dotted keys.
 
@@ -145,18 +153,19 @@ def _expand(
     for chosen in itertools.product(*entry.vary.values()):
         varied = dict(zip(entry.vary, chosen, strict=True))
         words = {key.rpartition(".")[2]: str(value) for key, value in varied.items()}
-        own = varied.pop("recipe", None)
+        own, start = varied.pop("recipe", None), varied.pop("start", entry.start)
         full = name + "".join(f"-{{{word}}}" for word in words if f"{{{word}}}" not in name)
         title = entry.title + "".join(
             f"; {word.replace('_', ' ')} {value}"
             for word, value in words.items()
-            if f"{{{word}}}" not in entry.title and word != "recipe"
+            if f"{{{word}}}" not in entry.title and word not in ("recipe", "start")
         )
         changed = dataclasses.replace(
             entry,
             group=_filled(entry.group, words),
             title=_filled(title, words),
             source=_filled(entry.source, words),
+            start=_filled(start, words).replace("_", "-"),
             vary={},
         )
         overrides = _overrides(entry, () if own is None else (own,), varied, recipes)
@@ -212,9 +221,14 @@ def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapp
         raise GenreproError(f"{key} is not an override: write the entry's key `folds`.")
     if entry.folds is not None:
         overrides = overrides | {"split.folds": entry.folds}
+    if "train.start" in overrides:
+        raise GenreproError("train.start is not an override: write the entry's key `start`.")
+    if entry.start != "none" and (entry.sweep is not None or entry.probe):
+        raise GenreproError("a sweep and a probe train only heads, which have no `start`.")
     if entry.folds and entry.sweep is not None:
         raise GenreproError("a sweep has no folds: leave out one of the keys `sweep` and `folds`.")
-    config = build(Params, overridden(values, overrides), name="params.yaml", prefix="")
+    begun = overrides | {"train.start": entry.start}
+    config = build(Params, overridden(values, begun), name="params.yaml", prefix="")
     return Experiment(
         name=name,
         group=entry.group,
@@ -226,6 +240,28 @@ def _experiment(name: str, entry: Entry, overrides: dict[str, Any], values: Mapp
         params=config,
         sweep=None if entry.sweep is None else _grid(entry.sweep, config),
     )
+
+
+def _begun(found: dict[str, Experiment], path: Path) -> dict[str, Experiment]:
+    """The experiments, each with the one that it begins with."""
+    done: dict[str, Experiment] = {}
+
+    def resolve(name: str, waiting: tuple[str, ...]) -> Experiment:
+        experiment, start = found[name], found[name].params.train.start
+        if start != "none" and name not in done:
+            reason = ""
+            if start not in found:
+                reason = "there is no such experiment"
+            elif start in waiting:
+                reason = "that begins with this one"
+            elif found[start].folds != (None,) or found[start].sweep or found[start].probe:
+                reason = "a run of it is not one trained model"
+            if reason:
+                raise GenreproError(f"{path}: {name}: it cannot begin with {start}: {reason}.")
+            experiment = dataclasses.replace(experiment, start=resolve(start, (*waiting, name)))
+        return done.setdefault(name, experiment)
+
+    return {name: resolve(name, (name,)) for name in found}
 
 
 def _grid(values: Mapping[str, Any], config: Params) -> Grid:

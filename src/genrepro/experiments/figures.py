@@ -1,21 +1,23 @@
 """Draw docs/figures/, the pictures of docs/RESULTS.md.
 
 A family is a set of experiments that differ in `split.train_share` only. Its figure needs records, which are
-in git. Learning curves need the runs, which DVC keeps as commits of one clone.
+in git. Families that differ in their start only share a figure of their own: with pretraining and without.
+Learning curves need the runs, which DVC keeps as commits of one clone.
 """
 
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
-from genrepro.experiments import collection, entries, records
+from genrepro.experiments import collection, entries
 from genrepro.experiments.definitions import Experiment
-from genrepro.experiments.records import Record, Run
+from genrepro.experiments.measured import Measured, measure
+from genrepro.experiments.records import Record
 from genrepro.figures import plotting, seeds
 from genrepro.figures.plotting import save
 from genrepro.figures.seeds import Point
@@ -28,7 +30,8 @@ _CURVES = "metrics/curves.csv"
 def write(
     known: Mapping[str, Experiment], recorded: Mapping[str, Record], *, folder: Path
 ) -> tuple[list[Path], str]:
-    """Draw every ``samples-<dataset>-<strategy>.png`` and ``curves-<experiment>.png`` that has data.
+    """Draw every ``samples-<dataset>-<strategy>.png``, ``pretraining-<dataset>-<strategy>.png`` and
+    ``curves-<experiment>.png`` that has data.
 
     Returns
     -------
@@ -67,22 +70,34 @@ def families(known: Mapping[str, Experiment]) -> dict[str, list[Experiment]]:
 def _samples(
     known: Mapping[str, Experiment], recorded: Mapping[str, Record], folder: Path
 ) -> tuple[list[Path], list[str]]:
-    """Draw a figure for each data set and split. Returns its path, and families with too few shares."""
-    lines: dict[tuple[str, str], dict[str, list[Point]]] = defaultdict(dict)
-    leaky, short = set(), []
-    for name, members in families(known).items():
-        runs = [found for member in members if (found := records.fresh(member, recorded.get(member.name)))]
-        params = members[0].params
-        place: tuple[str, str] = (params.dataset, params.split.strategy)
-        if len(runs) < _LEAST:
+    """Draw the figures for each data set and split. Returns paths, and families with too few shares."""
+    lines: dict[tuple[str, str, str], dict[str, list[Point]]] = defaultdict(dict)
+    leaky, short, pretrained = set(), [], set()
+    found = families(known)
+    twins = {_from_scratch(members[0]) for members in found.values() if members[0].start}
+    for name, members in found.items():
+        shares = list(measure({of.name: of for of in members}, recorded).values())
+        params, start = members[0].params, members[0].start
+        kind = "pretraining" if _from_scratch(members[0]) in twins else "samples"
+        place: tuple[str, str, str] = (kind, params.dataset, params.split.strategy)
+        if len(shares) < _LEAST:
             short.append(name)
             continue
-        lines[place][f"{params.model}: {name}"] = [_point(share) for share in runs]
-        leaky |= {place for share in runs for run in share if run.leaky}
+        label = f"{params.model}: {name}"
+        if kind == "pretraining":
+            label = (
+                f"{params.model}, {f'with {start.params.dataset} pretraining' if start else 'from scratch'}"
+            )
+            pretrained |= {place} if start else set()
+        lines[place][label] = [_point(share) for share in shares]
+        leaky |= {place for share in shares for run in share.runs if run.leaky}
     written = []
-    for (dataset, strategy), points in lines.items():
-        about = f"{dataset}, split {strategy}{', which leaks' if (dataset, strategy) in leaky else ''}."
-        written.append(folder / f"samples-{dataset}-{strategy}.png".replace("_", "-"))
+    for place, points in lines.items():
+        kind, dataset, strategy = place
+        if kind == "pretraining" and place not in pretrained:
+            continue
+        about = f"{dataset}, split {strategy}{', which leaks' if place in leaky else ''}."
+        written.append(folder / f"{kind}-{dataset}-{strategy}.png".replace("_", "-"))
         save(seeds.accuracy_by_samples(points, about=about), written[-1], dpi=plotting.DPI)
     return written, short
 
@@ -107,11 +122,17 @@ def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[lis
     return written, without, refused
 
 
-def _point(runs: Sequence[Run]) -> Point:
+def _from_scratch(experiment: Experiment) -> str:
+    """The recipe of the family, as it would be without a start."""
+    return str(entries.recipe(experiment.params) | {_SHARE: 1.0, "train.start": "none"})
+
+
+def _point(of: Measured) -> Point:
     return Point(
-        num_train=tuple(run.num_train for run in runs),
-        accuracy=tuple(run.accuracy for run in runs),
-        num_tracks=min(run.num_tracks for run in runs),
+        num_train=tuple(run.num_train for run in of.runs),
+        accuracy=tuple(run.accuracy for run in of.runs),
+        num_tracks=of.num_tracks[0],
+        interval=of.interval,
     )
 
 

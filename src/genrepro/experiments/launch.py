@@ -19,12 +19,13 @@ from genrepro import datasets
 from genrepro.base import sections
 from genrepro.base.errors import GenreproError
 from genrepro.compare import revisions
-from genrepro.experiments import entries, records
+from genrepro.experiments import collection, entries, records
 from genrepro.experiments.definitions import Experiment
 from genrepro.experiments.records import Record
 from genrepro.sweep import grid
 from genrepro.sweep.grid import Grid
 
+_UNDER_WAY = (1, 2)  # dvc.repo.experiments.executor.base.TaskStatus: preparing, running
 _BARE = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
 
 
@@ -68,6 +69,7 @@ def commands(
         for seed, fold in itertools.product(wanted, experiment.folds):
             settings = overrides | {"seed": str(seed)} | given
             settings |= {} if fold is None else {"split.fold": str(fold)}
+            settings |= {} if experiment.start is None else {"train.start": experiment.start_name(seed)}
             name = experiment.run_name(seed, fold)
             command = ["dvc", "exp", "run", "--queue" if queue else "--temp", "--name", name]
             command += ["--force"] if again else []
@@ -82,6 +84,63 @@ def commands(
             for key, value in settings.items():
                 command += ["--set-param", f"{key}={value}"]
             yield name, command
+
+
+def starts(chosen: Iterable[Experiment], *, queue: bool, seeds: Sequence[int] = ()) -> dict[str, list[str]]:
+    """The runs that must come before those of ``chosen``, which begin with their models, as `commands`.
+
+    What has run already is left out, and is not run again.
+
+    Raises
+    ------
+    GenreproError
+        If one of them is queued or running now, has run with other parameters than its entry has, or has
+        not run while ``queue`` is set: DVC's queue keeps no order.
+    """
+    found: dict[str, list[str]] = {}
+    for experiment in chosen:
+        start = experiment.start
+        if start is None:
+            continue
+        for seed in dict.fromkeys(
+            experiment.start_seed(seed) for seed in experiment.seeds if not seeds or seed in seeds
+        ):
+            name = start.run_name(seed)
+            begins = f"{experiment.name} begins with {name}, which"
+            if name in found or _has_run(start, seed, begins):
+                continue
+            if name in revisions.queued() or name in _running():
+                raise GenreproError(f"{begins} is queued or running: run this when it has ended.")
+            if queue:
+                raise GenreproError(
+                    f"{begins} has not run: run `{start.name}` before, or this without --queue."
+                )
+            found |= starts([start], queue=queue, seeds=[seed])
+            found |= dict(commands([start], queue=queue, seeds=[seed]))
+    return found
+
+
+def _has_run(experiment: Experiment, seed: int, begins: str) -> bool:
+    """Whether DVC has a run, as the entry is now, to begin with."""
+    name = experiment.run_name(seed)
+    commit = revisions.experiment(name)
+    if commit is None:
+        return False
+    try:
+        collection.check(commit, experiment, seed)
+    except GenreproError as error:
+        if revisions.head() not in revisions.experiments(name):
+            return False
+        reason = str(error).removeprefix("is not recorded: ").rstrip(".")
+        again = f"`genrepro experiment run {experiment.name} --again` replaces it"
+        raise GenreproError(f"{begins} is another one here: {reason}; {again}.") from error
+    return True
+
+
+def _running() -> set[str]:
+    """Names of the experiments that DVC runs now, at once or from its queue."""
+    found = (json.loads(file.read_bytes()) for file in Path(".dvc/tmp/exps/run").glob("*/*.run"))
+    return {of.get("name") for of in found if of.get("status") in _UNDER_WAY}
 
 
 def run(command: Sequence[str]) -> bool:
@@ -117,7 +176,7 @@ def standing(chosen: Iterable[Experiment], found: Mapping[str, Record]) -> dict[
     head, queued = revisions.head(), revisions.queued()
     there = {}
     for experiment in chosen:
-        recorded = {run.seed for run in records.fresh(experiment, found.get(experiment.name))}
+        recorded = {run.seed for run in records.fresh(experiment, found)}
         for seed, fold in itertools.product(experiment.seeds, experiment.folds):
             name = experiment.run_name(seed, fold)
             if seed in recorded:

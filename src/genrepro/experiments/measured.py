@@ -83,7 +83,7 @@ def measure(known: Mapping[str, Experiment], records: Mapping[str, Record]) -> d
     """All experiments of which a seed is recorded with today's parameters, in the order of ``known``."""
     found = {}
     for name, experiment in known.items():
-        if runs := fresh(experiment, records.get(name)):
+        if runs := fresh(experiment, records):
             of = hits.read(name, runs)
             found[name] = Measured(experiment=experiment, runs=tuple(runs), hits=of)
     return found

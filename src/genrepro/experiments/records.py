@@ -84,6 +84,10 @@ class Run:
     """Of the model. None for a sweep, and for runs from before it was recorded."""
     fit_seconds: int | None = None
     """Time of one training, as the MLflow store of the machine has it. None if the store does not know it."""
+    weights_sha256: str | None = None
+    """Hash of the model. None for what is not one model, and for runs from before it was recorded."""
+    start_sha256: str | None = None
+    """Hash of the model that it began with. None if it began with none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,20 +122,35 @@ def changes(ran_with: Mapping[str, Any], experiment: Experiment) -> list[str]:
 
     Only parameters that both have are compared. A parameter that is newer than the runs had no other value.
     """
-    wanted = entries.recipe(experiment.params, experiment.sweep, probe=experiment.probe is not None)
     return [
         f"{key} = {_plain(ran_with[key])}, now {_plain(value)}"
-        for key, value in wanted.items()
+        for key, value in entries.wanted(experiment).items()
         if key in ran_with and ran_with[key] != value
     ]
 
 
-def fresh(experiment: Experiment, record: Record | None) -> list[Run]:
-    """The recorded runs of an experiment's seeds. None of them if they had other parameters."""
+def fresh(experiment: Experiment, found: Mapping[str, Record]) -> list[Run]:
+    """The recorded runs of an experiment's seeds. None of them if they had other parameters.
+
+    A run is left out if the run that it began with is recorded with other weights now.
+    """
+    record = found.get(experiment.name)
     if record is None or changes(record.params, experiment):
         return []
     num_folds = experiment.params.split.folds
-    return [run for run in record.runs if run.seed in experiment.seeds and len(run.folds) == num_folds]
+    return [
+        run
+        for run in record.runs
+        if run.seed in experiment.seeds and len(run.folds) == num_folds and _begun(run, experiment, found)
+    ]
+
+
+def _begun(run: Run, experiment: Experiment, found: Mapping[str, Record]) -> bool:
+    """Whether a run began with the model that is recorded now, as far as that is known."""
+    if experiment.start is None or experiment.start.name not in found:
+        return True
+    starts = {start.seed: start.weights_sha256 for start in found[experiment.start.name].runs}
+    return starts.get(experiment.start_seed(run.seed)) in (None, run.start_sha256)
 
 
 def load(file: Path) -> Record:

@@ -197,6 +197,8 @@ def still_open(
         if name in found:
             continue
         different = changes(records[name].params, of) if name in records else []
+        if name in records and not different and of.start is not None:
+            different = [f"another {of.start.name} to begin with"]
         needs = ", ".join(of.needs) or "nothing"
         needs += f"; its record had {'; '.join(different)}" if different else ""
         rows.append([f"`{name}`", of.title, published_text(of.published), needs])

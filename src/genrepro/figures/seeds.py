@@ -28,6 +28,8 @@ class Point:
     accuracy: tuple[float, ...]
     num_tracks: int
     """Number of test tracks of one run."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of the mean over artists. None if it is not known which tracks were right."""
 
 
 def learning_curves(runs: Sequence[pd.DataFrame], *, about: str = "") -> "Figure":
@@ -67,13 +69,15 @@ def accuracy_by_samples(lines: Mapping[str, Sequence[Point]], *, about: str = ""
     Parameters
     ----------
     lines : mapping of str to sequence of Point
-        By name in the legend. Bands reach from the lowest to the highest seed, error bars are 95 % Wilson
-        intervals of the mean on the test tracks of one run.
+        By name in the legend. If all points of all lines have an interval over artists, bands are these.
+        If not, bands reach from the lowest to the highest seed, and error bars are 95 % Wilson intervals of
+        the mean on the test tracks of one run.
     about : str
         Opens the caption.
     """
     figure, axes = plotting.subplots(1, 1, figsize=(7.5, 5))
     axis = axes[0, 0]
+    known = all(point.interval is not None for points in lines.values() for point in points)
     for number, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: np.mean(point.num_train))
         across = [float(np.mean(point.num_train)) for point in ordered]
@@ -83,7 +87,7 @@ def accuracy_by_samples(lines: Mapping[str, Sequence[Point]], *, about: str = ""
         axis.errorbar(
             across,
             mean,
-            bars,
+            None if known else bars,
             color=f"C{number}",
             marker="o",
             markersize=4,
@@ -91,7 +95,9 @@ def accuracy_by_samples(lines: Mapping[str, Sequence[Point]], *, about: str = ""
             elinewidth=0.8,
             label=name,
         )
-        lowest, highest = ([end(point.accuracy) for point in ordered] for end in (min, max))
+        ranges = [point.interval if known and point.interval else (min(point.accuracy), max(point.accuracy))
+                  for point in ordered]  # fmt: skip
+        lowest, highest = zip(*ranges, strict=True)
         axis.fill_between(across, lowest, highest, color=f"C{number}", alpha=0.2, linewidth=0)
     axis.set(xlabel="training tracks", ylabel="test accuracy")
     axis.set_xlim(left=0)
@@ -99,9 +105,13 @@ def accuracy_by_samples(lines: Mapping[str, Sequence[Point]], *, about: str = ""
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     tracks = {point.num_tracks for points in lines.values() for point in points}
     seeds = {len(point.accuracy) for points in lines.values() for point in points}
-    dots = f"Dots: means of {_range(seeds)} seeds; bands: lowest to highest seed"
-    bars_are = f"bars: 95 % Wilson intervals of the mean, n = {_range(tracks)} test tracks."
-    caption(figure, plotting.sentences(about, f"{dots}; {bars_are}"))
+    dots = f"Dots: means of {_range(seeds)} seeds; "
+    seen = f"n = {_range(tracks)} test tracks."
+    if known:
+        bands = f"bands: 95 % intervals of the mean over artists, {seen}"
+    else:
+        bands = f"bands: lowest to highest seed; bars: 95 % Wilson intervals of the mean, {seen}"
+    caption(figure, plotting.sentences(about, dots + bands))
     return figure
 
 

@@ -98,7 +98,8 @@ def run(
     Raises
     ------
     GenreproError
-        If nothing of ``begin`` fits, or if only a head is trained, for which there is no start.
+        If nothing of ``begin`` fits, or not all of it while ``train.epochs`` is 0, or if only a head is
+        trained, for which there is no start.
     """
     compute = devices.compute(config.train.precision)
     resume = None if unfinished is None else _resume(unfinished, config, description, compute)
@@ -124,6 +125,16 @@ def run(
             )
             if not compute.rank:
                 print(f"start from {begin.folder}: {taken}")
+            if not config.train.epochs and not taken.whole:
+                raise GenreproError(
+                    f"train.epochs = 0 keeps the start as it is, but it does not fit: {taken}."
+                )
+    parameters = list(model.parameters())
+    body = features.description["body"]["num_parameters"] if features.embedded else 0
+    counted = {
+        "num_parameters": body + sum(p.numel() for p in parameters),
+        "num_trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+    }
     cutter = batches.Cutter(features.frames, device=compute.device, embedded=features.embedded)
     rng = generator(config.seed, "train.batches")
     params = config.train
@@ -131,6 +142,20 @@ def run(
         params = replace(params, frequency_shift=0.0, num_frequency_masks=0)  # coefficients are not bands
     if params.objective == "multi_task":
         params = replace(params, frequency_shift=0.0, time_stretch=0.0)  # they would change key and tempo
+    voters = batches.of_vote(features, split, cutter, side="validation")
+    voting = description["segments"]["voting"]
+    if not params.epochs:
+        trained = batches.of_vote(features, split, cutter, side="train")
+        fitted = as_it_is(
+            model,
+            trained,
+            voters,
+            voting=voting,
+            objective=objectives.Genre(num_genres=num_genres, params=params),
+            compute=compute,
+        )
+        on_epoch(fitted.best)
+        return fitted, counted
     training = batches.of_training(features, split, cutter, params=params, rng=rng)
     objective = _objective(features, split, training, labels, params=params)
     if params.objective == "m2d":  # it has a mask and an average of its own
@@ -156,8 +181,8 @@ def run(
         fitted = fit(
             model,
             training=training,
-            voters=batches.of_vote(features, split, cutter, side="validation"),
-            voting=description["segments"]["voting"],
+            voters=voters,
+            voting=voting,
             num_genres=num_genres,
             params=params,
             compute=compute,
@@ -169,12 +194,31 @@ def run(
         )
     if resume is not None and compute.rank == 0:
         resume.done()
-    parameters = list(model.parameters())
-    body = features.description["body"]["num_parameters"] if features.embedded else 0
-    return fitted, {
-        "num_parameters": body + sum(p.numel() for p in parameters),
-        "num_trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
-    }
+    return fitted, counted
+
+
+def as_it_is(
+    model: nn.Module,
+    trained: batches.FixedSegments,
+    voters: batches.FixedSegments,
+    *,
+    voting: str,
+    objective: objectives.Genre,
+    compute: devices.Compute,
+) -> Fit:
+    """Keep ``model`` as it began, as epoch 0: the votes of both sides give all losses and accuracies."""
+    model.to(memory_format=torch.channels_last)
+    model.to(compute.device)
+    with dense.arithmetic(compute.device, embedded=False):
+        seen, scores = (objective.scores(model, side, compute, voting=voting) for side in (trained, voters))
+    epoch = Epoch(
+        epoch=0,
+        train_loss=seen["validation_loss"],
+        train_accuracy=seen["validation_accuracy"],
+        **scores,
+    )
+    state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    return Fit(state=state, curves=[epoch], best=epoch)
 
 
 def fit(

@@ -35,6 +35,11 @@ class Taken:
     unused: list[str]
     """Tensors that only the start has."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing begins anew."""
+        return not (self.other_genres or self.other_shape or self.missing)
+
     def __str__(self) -> str:
         total = len(self.taken) + len(self.other_genres) + len(self.other_shape) + len(self.missing)
         parts = [f"{len(self.taken)} of {total} tensors taken"]
