@@ -38,7 +38,7 @@ def main() -> None:
     for name, table in (("layers", rows), ("predictions", predictions)):
         files.write_csv(Path("metrics", "probe", f"{name}.csv"), list(table.columns), table.to_numpy(object))
     files.write_json(Path("metrics", "probe.json"), summary)
-    for name in ("logistic", "neighbours", "few_shot"):
+    for name in ("logistic", "logistic_refit", "neighbours", "few_shot"):
         found = summary[name]
         print(
             f"{name}: layer {found['layer']}, accuracy {found['accuracy']:.3f} "

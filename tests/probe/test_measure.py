@@ -73,6 +73,21 @@ def test_the_test_is_scikit_learns_own_figure(tmp_path: Path) -> None:
     assert summary["num_groups"] == 6
 
 
+def test_once_chosen_it_learns_again_from_validation_tracks_too(tmp_path: Path) -> None:
+    path = table(tmp_path / "e.parquet", informative=1)
+    sides = np.array(["train", *["validation"] * 4, *["test"] * 5])[np.arange(NUM_TRACKS) // 12]
+    summary, _, predictions = probe(path, split=make_split(dict(zip(TRACKS, sides, strict=True))))
+    refit = summary["logistic_refit"]
+    for chosen in ("layer", "penalty", "validation_accuracy"):
+        assert refit[chosen] == summary["logistic"][chosen]
+    _, found = layers.by_track(*layers.read(path, layer=refit["layer"], pooling="mean"))
+    test, scaler = sides == "test", StandardScaler().fit(found[sides != "test"])
+    model = LogisticRegression(C=refit["penalty"], max_iter=2000)
+    model.fit(scaler.transform(found[~test]), GENRE[~test])
+    assert predictions["logistic_refit"].tolist() == model.predict(scaler.transform(found[test])).tolist()
+    assert refit["accuracy"] > summary["logistic"]["accuracy"]  # from 60 tracks instead of 12
+
+
 def test_every_prediction_is_kept_and_gives_the_accuracies(tmp_path: Path) -> None:
     summary, _, predictions = probe(table(tmp_path / "e.parquet", informative=1))
     tested = SPLIT.loc[SPLIT["split"] == "test", "track_id"].tolist()
@@ -80,21 +95,22 @@ def test_every_prediction_is_kept_and_gives_the_accuracies(tmp_path: Path) -> No
     assert predictions["genre"].tolist() == GENRE.loc[tested].tolist()
     assert predictions["group"].tolist() == GROUP.loc[tested].tolist()
     right = predictions.drop(columns=["track_id", "group"]).eq(predictions["genre"], axis=0).mean()
-    for name in ("logistic", "neighbours"):
+    for name in ("logistic", "logistic_refit", "neighbours"):
         assert right[name] == pytest.approx(summary[name]["accuracy"], abs=1e-6)
     draws = [right[f"few_shot_{number}"] for number in range(classifiers.DRAWS)]
     assert np.mean(draws) == pytest.approx(summary["few_shot"]["accuracy"], abs=1e-6)
     assert max(draws) == pytest.approx(summary["few_shot"]["highest_draw"], abs=1e-6)
 
 
-def test_labels_of_test_tracks_choose_nothing(tmp_path: Path) -> None:
+def test_labels_of_test_tracks_choose_and_teach_nothing(tmp_path: Path) -> None:
     path = table(tmp_path / "e.parquet", informative=1)
-    before, rows = run(path)
+    before, rows, predicted = probe(path)
     wrong = GENRE.copy()
     tested = SPLIT.loc[SPLIT["split"] == "test", "track_id"]
     wrong.loc[tested] = np.roll(wrong.loc[tested].to_numpy(), 1)
-    after, same = run(path, genre=wrong)
+    after, same, again = probe(path, genre=wrong)
     assert rows.equals(same)
+    assert predicted.drop(columns="genre").equals(again.drop(columns="genre"))
     assert before["logistic"]["accuracy"] != after["logistic"]["accuracy"]
     assert before["logistic"]["penalty"] == after["logistic"]["penalty"]
 

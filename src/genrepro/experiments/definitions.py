@@ -10,6 +10,7 @@ from genrepro.sweep.grid import Grid
 
 PROBES = {
     "logistic": "logistic regression",
+    "logistic_refit": "logistic regression, learnt again with the validation tracks",
     "neighbours": "nearest neighbours",
     "few_shot": "logistic regression on 8 tracks a genre, 10 draws",
 }

@@ -1,7 +1,7 @@
 """Choose layer and setting on validation, then test once: for each classifier of `classifiers`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from genrepro.probe import classifiers
 from genrepro.probe.spread import ALIKE, spread
 
 _SIDES = ("train", "validation", "test")
+_ALL_BUT_TEST = ("train", "validation")
 # How each classifier is called, the name of its setting, and the settings that are tried.
 _TRIED: dict[str, tuple[Callable[..., list[np.ndarray]], str, Sequence[float]]] = {
     "logistic": (classifiers.logistic, "penalty", classifiers.INVERSE_PENALTIES),
@@ -73,7 +74,8 @@ def run(
         metrics/probe/layers.csv: a row for each layer, with the setting that validation chose for it.
     DataFrame
         metrics/probe/predictions.csv: a row for each test track with its genre, its group, and the genre that
-        each classifier predicts: ``logistic``, ``neighbours``, ``few_shot_0`` ... of each draw.
+        each classifier predicts: ``logistic``, ``logistic_refit``, ``neighbours``, ``few_shot_0`` ... of each
+        draw.
     """
     about = layers.describe(path)
     if about["kind"] == "none":
@@ -106,6 +108,11 @@ def run(
     predicted: dict[str, np.ndarray] = {}
     for name in _TRIED:
         summary[name], predicted[name] = _tested(name, rows, path, pooling, data, confidence)
+    # Layer and penalty are chosen, so validation tracks may be learnt from too (scikit-learn's `refit`).
+    refit = replace(data, tested_on=_ALL_BUT_TEST)
+    summary["logistic_refit"], predicted["logistic_refit"] = _tested(
+        "logistic", rows, path, pooling, refit, confidence
+    )
     chosen = summary["logistic"]["layer"]
     summary["few_shot"], draws = _few(chosen, path, pooling, data, seed=seed, confidence=confidence)
     predicted |= {f"few_shot_{number}": draw for number, draw in enumerate(draws)}
@@ -161,7 +168,7 @@ def _sides(index: pd.DataFrame, split: pd.DataFrame, genre: pd.Series, group: pd
         genres=np.array(genres, object),
         label=label,
         group=group.loc[track_ids["test"]].to_numpy(),
-        tested_on=("train", "validation") if moved else ("train",),
+        tested_on=_ALL_BUT_TEST if moved else ("train",),
     )
 
 
