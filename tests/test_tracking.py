@@ -177,6 +177,19 @@ def test_an_unusable_store_costs_one_line_and_no_work(
     assert line.startswith("genrepro: tracking stopped, the work goes on: ")
 
 
+def test_tracking_can_be_turned_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENREPRO_TRACKING", "off")
+    tracking.prepare()
+    description = train(tmp_path, seed=0)
+    evaluate(tmp_path, description)
+    with tracking.start("train", CONFIG, {"data": {}}) as run:
+        assert run.process is None
+    assert not list(tmp_path.glob("ml*")) and not capfd.readouterr().err
+
+
 def newest() -> Run:
     """The run that a recorder has just begun."""
     client, experiment_id = tracking.connect()

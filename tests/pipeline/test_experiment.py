@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
-from support.project import ROOT, Project, stages_run
+from support.project import ROOT, TRACKED, Project, stages_run
 
 pytestmark = pytest.mark.pipeline
 NAME = "synthetic-cnn-stratified"
@@ -47,8 +47,7 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    project = finished.copy(tmp_path_factory.mktemp("experiment") / "genrepro")
-    (project.path / "mlflow.db").unlink(missing_ok=True)
+    project = finished.copy(tmp_path_factory.mktemp("experiment") / "genrepro", **TRACKED)
     at_once = experiment(project, "run", NAME, "--seed", "0", "-S", "lstm.hidden=8")
     changed = project.run("git", "status", "--porcelain").stdout
 

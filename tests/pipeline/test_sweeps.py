@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.project import Project, stages_run
+from support.project import TRACKED, Project, stages_run
 
 pytestmark = pytest.mark.pipeline
 
@@ -35,7 +35,7 @@ def embedded(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 def test_a_sweep_and_one_of_its_cells(embedded: Project, tmp_path: Path) -> None:
-    project = embedded.copy(tmp_path / "genrepro")
+    project = embedded.copy(tmp_path / "genrepro", **TRACKED)
     done = project.run("dvc", "exp", "run", "sweeps/dvc.yaml", *GRID)
     assert stages_run(done.stdout) == ["sweeps/dvc.yaml:sweep", "sweeps/dvc.yaml:sweep_figures"]
     summary = project.json("sweep")

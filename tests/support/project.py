@@ -22,9 +22,14 @@ SMALL = {
     "cnn": {"channels": [4, 4, 4, 4, 4]},
 }
 
+TRACKED = {"GENREPRO_TRACKING": "on"}
+
 
 class Project:
-    """A checkout of genrepro at ``path``; runs commands there as a user would."""
+    """A checkout of genrepro at ``path``; runs commands there as a user would, but records nothing in MLflow.
+
+    A recorder takes three seconds of processor time. Tests that claim something of it set ``TRACKED``.
+    """
 
     def __init__(self, path: Path, **environment: str) -> None:
         self.path = path
@@ -39,6 +44,7 @@ class Project:
             "GIT_CONFIG_VALUE_0": "A. Tester",
             "GIT_CONFIG_KEY_1": "user.email",
             "GIT_CONFIG_VALUE_1": "tester@example.org",
+            "GENREPRO_TRACKING": "off",
             **environment,
         }
 
@@ -89,10 +95,10 @@ class Project:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", "state")
 
-    def copy(self, path: Path) -> "Project":
+    def copy(self, path: Path, **environment: str) -> "Project":
         """The whole folder, cache and outputs included."""
         shutil.copytree(self.path, path, symlinks=True)
-        return Project(path)
+        return Project(path, **environment)
 
     def wait_for_queue(self, *names: str) -> None:
         """Until the queue's workers have nothing left, at most ten minutes.

@@ -4,6 +4,8 @@ A stage sends each call as a line of JSON and goes on. At its end it waits until
 stage is killed, its lines end, and the recorder marks the run FAILED and ends. Under DVC, the recorder of a
 training waits a while for the evaluation, which then does not start another. Such a training ends as soon as
 its recorder has all calls and copies of all files; the evaluation waits for both.
+
+``GENREPRO_TRACKING=off`` records nothing and starts no process.
 """
 
 import json
@@ -35,6 +37,9 @@ class Recorder:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self.connection: socket.socket | None = None
+        if os.environ.get("GENREPRO_TRACKING") == "off":
+            return
         self.connection = _waiting()
         if self.connection is None:
             self._start()
