@@ -15,7 +15,6 @@ from sklearn.metrics import (
     recall_score,
 )
 from support.builders import Toy, alone, make_params
-from torchmetrics.classification import MulticlassCalibrationError
 
 from genrepro import models
 from genrepro.base.errors import GenreproError
@@ -94,6 +93,10 @@ def test_a_certain_mistake_costs_much_and_stays_a_number() -> None:
 
 
 def calibration_of_torchmetrics(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> float:
+    from torchmetrics.classification import (
+        MulticlassCalibrationError,  # three seconds of each worker's collection
+    )
+
     num_genres = 12
     probabilities = np.repeat((1 - confidence[:, None]) / (num_genres - 1), num_genres, axis=1)
     probabilities[:, 0] = confidence

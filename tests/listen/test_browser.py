@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from support.registered import OGG
 
 from genrepro.serve.predictor import Predictor
 
-pytest.importorskip("gradio", reason="the extra `page` is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="no browser: install Debian's chromium and chromium-driver",
-)
+pytestmark = [
+    pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `page` is not installed"),
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None,
+        reason="no browser: install Debian's chromium and chromium-driver",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

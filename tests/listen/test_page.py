@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from genrepro.listen.collection import VIEWS
 from genrepro.listen.page import Page
 from genrepro.serve.predictor import Predictor
 
-gradio = pytest.importorskip("gradio", reason="the extra `page` is not installed")
+# Not importorskip: each worker would import Gradio, four seconds, to collect what one of them runs.
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra `page` is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,6 @@ from genrepro.cli import app
 from genrepro.publish.licences import LICENCES
 from genrepro.serve import worth
 
-mlcroissant = pytest.importorskip("mlcroissant", reason="the extra `publish` is not installed")
-
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -76,6 +74,7 @@ def test_the_hubs_own_library_reads_the_card_and_its_results(published: Path) ->
 
 
 def test_mlcroissant_validates_the_metadata_and_reads_every_track(published: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant", reason="the extra `publish` is not installed")
     dataset = mlcroissant.Dataset(jsonld=published / "croissant.json")
     assert not dataset.metadata.ctx.issues.errors
     assert dataset.metadata.license == [LICENCES["synthetic"].url]
