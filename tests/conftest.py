@@ -33,6 +33,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("GENREPRO_", "MLFLOW_", "DVC_", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("GENREPRO_ACCELERATOR", "cpu")
+    monkeypatch.setenv("GENREPRO_WORKERS", "1")  # pytest's workers have the processors already
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
 

@@ -72,6 +72,7 @@ def test_otherwise_every_processor_works(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_system_without_processor_affinity_works_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GENREPRO_WORKERS")
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # macOS
     assert numerics.num_workers() == os.cpu_count()
 

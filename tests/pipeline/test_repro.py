@@ -100,9 +100,7 @@ def test_moving_the_mel_parameters_moves_no_track(reproduced: Project) -> None:
 
 
 def test_hash_seed_workers_and_folder_change_no_byte(finished: Project, tmp_path: Path) -> None:
-    elsewhere = finished.clone(
-        tmp_path / "another" / "place with spaces", PYTHONHASHSEED="12345", GENREPRO_WORKERS="1"
-    )
+    elsewhere = finished.clone(tmp_path / "another" / "place with spaces", PYTHONHASHSEED="12345")
     elsewhere.run("dvc", "repro", "--force")
     assert elsewhere.run("git", "status", "--porcelain").stdout == ""
 
@@ -118,9 +116,11 @@ def test_a_killed_stage_leaves_nothing_that_a_later_stage_accepts(
             (reproduced.path / name).unlink()
     if stage == "train":
         reproduced.set(train={"epochs": 500})
-    environment = reproduced.environment | {"GENREPRO_WORKERS": "1"}
     process = subprocess.Popen(
-        ["python", "-m", f"stages.{stage}"], cwd=reproduced.path, env=environment, start_new_session=True
+        ["python", "-m", f"stages.{stage}"],
+        cwd=reproduced.path,
+        env=reproduced.environment,
+        start_new_session=True,
     )
     partial = {"render": "data/synthetic/mel.parquet.partial", "train": "models/unfinished.safetensors"}
     begun = (reproduced.path / partial[stage]).exists

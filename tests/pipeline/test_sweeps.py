@@ -101,7 +101,6 @@ def test_a_sweep_and_one_of_its_cells(embedded: Project, tmp_path: Path) -> None
 def test_a_killed_sweep_goes_on(embedded: Project, tmp_path: Path) -> None:
     project = embedded.copy(tmp_path / "genrepro")
     partial = project.path / "data" / "synthetic" / "sweep.partial"
-    project.environment["GENREPRO_WORKERS"] = "1"
     running = subprocess.Popen(
         ["python", "-m", "stages.sweep"], cwd=project.path, env=project.environment, stderr=subprocess.DEVNULL
     )

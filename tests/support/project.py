@@ -26,9 +26,10 @@ TRACKED = {"GENREPRO_TRACKING": "on"}
 
 
 class Project:
-    """A checkout of genrepro at ``path``; runs commands there as a user would, but records nothing in MLflow.
+    """A checkout of genrepro at ``path``; runs commands there as a user would, but for two settings.
 
-    A recorder takes three seconds of processor time. Tests that claim something of it set ``TRACKED``.
+    MLflow records nothing, since a recorder takes three seconds of processor time: tests that claim something
+    of it set ``TRACKED``. Stages have one worker, since each further one takes up to six seconds to start.
     """
 
     def __init__(self, path: Path, **environment: str) -> None:
@@ -45,6 +46,7 @@ class Project:
             "GIT_CONFIG_KEY_1": "user.email",
             "GIT_CONFIG_VALUE_1": "tester@example.org",
             "GENREPRO_TRACKING": "off",
+            "GENREPRO_WORKERS": "1",
             **environment,
         }
 
