@@ -291,11 +291,12 @@ def test_a_start_must_be_one_trained_model_of_the_file(tmp_path: Path) -> None:
 
 
 def test_an_entry_may_vary_its_start(tmp_path: Path) -> None:
-    found = load(tmp_path, first=songs(published=None), **{
+    first = songs(published=None, overrides={"train.lr": 0.5, "dataset": "gtzan"})
+    found = load(tmp_path, first=first, **{
         "from-{start}": songs(published=None, vary={"start": ["none", "first"]}, overrides={"train.lr": 0.3})
     })  # fmt: skip
     begun = {name: of.start.name if of.start else None for name, of in found.items()}
     assert begun == {"first": None, "from-none": None, "from-first": "first"}
-    assert found["from-first"].needs == ("the model of first",)
+    assert found["from-first"].needs == ("gtzan",)  # what its start needs
     wanted = experiments.wanted(found["from-first"])
     assert (wanted["train.start"], wanted["train.lr"], wanted["first: train.lr"]) == ("first", 0.3, 0.5)

@@ -362,7 +362,7 @@ def test_a_record_knows_the_start_and_is_stale_if_that_has_other_weights(
     project.commit()
     start("two")
     invoke("collect", "question")
-    assert project.row("begun")[-1] == "the model of question; its record had another question to begin with"
+    assert project.row("begun")[-1] == "nothing; its record had another question to begin with"
     file["experiments"] = ENTRIES | {"question": ENTRIES["question"] | {"overrides": {"train.epochs": 9}}}
     YAML().dump(file, path)
     assert project.row("begun")[-1].endswith("its record had question: train.epochs = 100, now 9")

@@ -150,11 +150,11 @@ class Experiment:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Data sets, weights and starts that the project does not have by itself."""
+        """Data sets and weights that the project does not have by itself, those of its start too."""
         found = [] if self.params.dataset in ("synthetic", "composed") else [self.params.dataset]
         section = self.params.architecture()
         for key in ("weights", "embeddings"):
             named = section.get(key, "none")
             found += [] if named == "none" else [_WEIGHTS.get(named, named)]
-        found += [] if self.start is None else [f"the model of {self.start.name}"]
-        return tuple(found)
+        found += [] if self.start is None else self.start.needs
+        return tuple(dict.fromkeys(found))
