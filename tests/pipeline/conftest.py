@@ -2,11 +2,35 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support.project import Project, copy_of_the_checkout
+from support.project import ROOT, Project, copy_of_the_checkout
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stages of projects are forks of a process that has torch loaded (`support.warm`)."""
+    folder = tmp_path_factory.mktemp("warm")
+    door, python = folder / "door", folder / "bin" / "python"
+    script = ROOT / "tests" / "support" / "warm.py"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -sS "{script}" ask "{door}" "$@"\n')
+    python.chmod(0o755)
+    server = subprocess.Popen([sys.executable, script, "serve", door, ROOT])
+    while not door.exists():
+        assert server.poll() is None, "it could not load the libraries"
+        time.sleep(0.05)
+    Project.first_on_path = [str(python.parent)]
+    yield
+    Project.first_on_path = []
+    server.kill()
+    server.wait()
 
 
 @pytest.fixture
@@ -27,7 +51,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
         if not (folder / "is-made").exists():
             shutil.rmtree(folder, ignore_errors=True)
             project = copy_of_the_checkout(folder / "genrepro")
-            project.environment["GENREPRO_WORKERS"] = "2"  # elsewhere one gives the same bytes: test_repro.py
             project.run("dvc", "repro")
             project.commit()
             (folder / "is-made").touch()

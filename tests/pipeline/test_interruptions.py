@@ -4,6 +4,7 @@ import io
 import resource
 import signal
 import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -33,7 +34,10 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kill_when(project: Project, stage: str, appeared: Path) -> None:
     """Start a stage and kill it with SIGKILL once something lies at a path."""
     process = subprocess.Popen(
-        ["python", "-m", f"stages.{stage}"], cwd=project.path, env=project.environment, start_new_session=True
+        [sys.executable, "-m", f"stages.{stage}"],
+        cwd=project.path,
+        env=project.environment,
+        start_new_session=True,
     )
     while not appeared.exists():
         assert process.poll() is None, "it ended before it could be killed"
@@ -67,7 +71,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(
     outputs = {"download": data / "raw", "render": data / "mel.parquet"}
     before = outputs[stage].read_bytes() if outputs[stage].is_file() else None
     done = subprocess.run(
-        ["python", "-m", f"stages.{stage}"],
+        [sys.executable, "-m", f"stages.{stage}"],
         cwd=reproduced.path,
         env=reproduced.environment,
         capture_output=True,

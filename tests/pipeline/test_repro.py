@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -100,7 +101,9 @@ def test_moving_the_mel_parameters_moves_no_track(reproduced: Project) -> None:
 
 
 def test_hash_seed_workers_and_folder_change_no_byte(finished: Project, tmp_path: Path) -> None:
-    elsewhere = finished.clone(tmp_path / "another" / "place with spaces", PYTHONHASHSEED="12345")
+    elsewhere = finished.clone(
+        tmp_path / "another" / "place with spaces", PYTHONHASHSEED="12345", GENREPRO_WORKERS="2"
+    )
     elsewhere.run("dvc", "repro", "--force")
     assert elsewhere.run("git", "status", "--porcelain").stdout == ""
 
@@ -117,7 +120,7 @@ def test_a_killed_stage_leaves_nothing_that_a_later_stage_accepts(
     if stage == "train":
         reproduced.set(train={"epochs": 500})
     process = subprocess.Popen(
-        ["python", "-m", f"stages.{stage}"],
+        [sys.executable, "-m", f"stages.{stage}"],
         cwd=reproduced.path,
         env=reproduced.environment,
         start_new_session=True,

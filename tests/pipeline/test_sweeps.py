@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -102,7 +103,10 @@ def test_a_killed_sweep_goes_on(embedded: Project, tmp_path: Path) -> None:
     project = embedded.copy(tmp_path / "genrepro")
     partial = project.path / "data" / "synthetic" / "sweep.partial"
     running = subprocess.Popen(
-        ["python", "-m", "stages.sweep"], cwd=project.path, env=project.environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "stages.sweep"],
+        cwd=project.path,
+        env=project.environment,
+        stderr=subprocess.DEVNULL,
     )
     finished: list[Path] = []
     for _ in range(1200):

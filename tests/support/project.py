@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from ruamel.yaml import YAML
 
@@ -32,6 +33,9 @@ class Project:
     of it set ``TRACKED``. Stages have one worker, since each further one takes up to six seconds to start.
     """
 
+    first_on_path: ClassVar[list[str]] = []
+    """Folders with other programs under the environment's names: `warm`'s python."""
+
     def __init__(self, path: Path, **environment: str) -> None:
         self.path = path
         # The environment's tools, and none of what this test run itself was started with.
@@ -39,7 +43,9 @@ class Project:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         kept.pop("PYTHONPATH", None)
         self.environment = kept | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                [*self.first_on_path, str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
             "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "user.name",
             "GIT_CONFIG_VALUE_0": "A. Tester",
