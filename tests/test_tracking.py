@@ -304,6 +304,7 @@ STAGE = """
 import os, signal, sys
 from genrepro import tracking
 from support.builders import make_params
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the suite is in the background
 tracking.prepare()
 with tracking.start("train", make_params(), {"data": {}}) as run:
     for epoch in (1, 2, 3):
