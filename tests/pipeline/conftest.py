@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,9 @@ from support.project import ROOT, Project, copy_of_the_checkout
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def warm() -> Iterator[None]:
     """Stages of projects are forks of a process that has torch loaded (`support.warm`)."""
-    folder = tmp_path_factory.mktemp("warm")
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has 100 characters at most
     door, python = folder / "door", folder / "bin" / "python"
     script = ROOT / "tests" / "support" / "warm.py"
     python.parent.mkdir()
@@ -31,6 +32,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     Project.first_on_path = []
     server.kill()
     server.wait()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
