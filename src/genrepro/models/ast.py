@@ -97,7 +97,8 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
         "num_labels": num_genres,
     }
     if of_frames:
-        settings["frequency_stride"] = num_bands  # so that there is one row of patches
+        # One row of patches, whose height `_hold_all_bands` changes.
+        settings["frequency_stride"] = settings["num_mel_bins"] = max(num_bands, config["patch_size"])
     if config["weights"] != "none" and inputs["segments"]["representation"] == "mfcc":
         raise GenreproError(
             f"ast.weights = {config['weights']!r} reads log-mel spectrograms: "
