@@ -4,8 +4,8 @@
 
 The contestants of a case have batches of the same size, shape and precision, made here (`cases.py`):
 
-    fit         genrepro.train.fit.fit without augmentation and average: the same work as the bare loop
-    augmented   genrepro.train.fit.fit with the recipe of params.yaml
+    fit         genrepro.train.loop.fit without augmentation and average: the same work as the bare loop
+    augmented   genrepro.train.loop.fit with the recipe of params.yaml
     bare        the same module and arithmetic, data on the device: forward, cross entropy, backward, AdamW
     native      fit with GENREPRO_NATIVE=1: what the pinned arithmetic costs (on a CPU)
     user        for ast transformers' Trainer on precomputed inputs; for vit the loop of torchvision's own

@@ -89,7 +89,7 @@ def ours(contestant: str, name: str) -> None:
     from genrepro.features import embeddings
     from genrepro.models.shared import batches
     from genrepro.models.shared.segments import spans
-    from genrepro.train import fit as training
+    from genrepro.train import loop
     from genrepro.exact.streams import generator
 
     numerics.use_torch(0)
@@ -112,7 +112,7 @@ def ours(contestant: str, name: str) -> None:
         return batches.of_training(packed, split, cutter, params=recipe, rng=rng)
 
     def fit(recipe: params.Train, training_segments: Any) -> None:
-        training.fit(
+        loop.fit(
             build(),
             training=training_segments,
             voters=batches.of_vote(packed, split, cutter, side="validation"),

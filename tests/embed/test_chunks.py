@@ -26,7 +26,7 @@ from genrepro.features.kept import choose
 from genrepro.models import pretrained
 from genrepro.models.shared import batches, checkpoint, layers, published
 from genrepro.models.shared.inputs import Features
-from genrepro.train import fit
+from genrepro.train import fit, loop
 
 GENRES = ["blues", "jazz", "rock"]
 COMPUTE = devices.Compute(device=torch.device("cpu"), precision="32-true")
@@ -189,7 +189,7 @@ def test_kept_layers_give_the_loss_curve_of_the_body_in_the_loop(layer: int | st
     training = batches.of_training(packed, split, looped, params=params.train, rng=rng)
     rows = training.spans.first_frame
     head[0].fit(looped.cut(rows, rows, rows).numpy())
-    fitted = fit.fit(
+    fitted = loop.fit(
         head,
         training=training,
         voters=batches.of_vote(packed, split, looped, side="validation"),

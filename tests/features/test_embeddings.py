@@ -20,7 +20,7 @@ from genrepro.models.shared import batches, checkpoint, inputs
 from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.segments import fixed_spans
 from genrepro.models.shared.voting import segment_probabilities, vote
-from genrepro.train import fit
+from genrepro.train import fit, loop
 
 AST = {
     "hidden_size": 16,
@@ -111,7 +111,7 @@ def test_kept_embeddings_give_the_loss_curve_of_the_body_in_the_loop(
     looped = Looped(whole, toy, packed)
     torch.manual_seed(0)
     rng = generator(config.seed, "train.batches")
-    fitted = fit.fit(
+    fitted = loop.fit(
         models.build_head(model, config.architecture(), num_genres=3),
         training=batches.of_training(packed, toy.split, looped, params=config.train, rng=rng),
         voters=batches.of_vote(packed, toy.split, looped, side="validation"),

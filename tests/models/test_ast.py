@@ -267,3 +267,36 @@ def test_a_model_is_read_by_the_names_of_other_releases_of_transformers(tmp_path
     model.load_state_dict(published)
     theirs = reference.audio_spectrogram_transformer.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in model.body.state_dict().items())
+
+
+def test_a_patch_of_frames_holds_all_bands_and_the_rest_is_transformers_own(
+    subtests: pytest.Subtests,
+) -> None:
+    model = build(patch_shape="frames", patch_size=4, stride=2).eval()
+    projection = model.body.embeddings.patch_embeddings.projection
+    with torch.no_grad():
+        for num_frames in (50, 21, 90):
+            with subtests.test(num_frames=num_frames):
+                batch = segments(num_frames)
+                special, patches = model.tokens(batch)
+                cut = batch[:, 0].unfold(2, 4, 2)  # batch, bands, patches, frames
+                expected = torch.einsum("bfpt,hft->bph", cut, projection.weight[:, 0]) + projection.bias
+                rows, columns = model.patch_grid(batch)
+                assert (rows, columns) == (1, (num_frames - 4) // 2 + 1)
+                positions = ast._refit(model.body.embeddings.position_embeddings, model.grid, (1, columns))
+                torch.testing.assert_close(patches, expected + positions[:, 2:])
+                layers = torch.cat([special, patches], dim=1)
+                for layer in model.blocks:
+                    made = layer(layers)
+                    layers = made[0] if isinstance(made, tuple) else made
+                normed = model.norm(layers)
+                torch.testing.assert_close(model.embed(batch), (normed[:, 0] + normed[:, 1]) / 2)
+
+
+def test_patches_of_frames_fit_any_number_of_bands_but_not_less_frames() -> None:
+    inputs = make_inputs(num_bands=5)
+    assert build(patch_shape="frames", patch_size=16, inputs=inputs)(segments(num_bands=5)).shape == (3, 8)
+    with pytest.raises(GenreproError, match="patch_size = 16 does not fit into segments of 5 bands"):
+        build(patch_size=16, inputs=inputs)
+    with pytest.raises(GenreproError, match="patch_size = 51 does not fit"):
+        build(patch_shape="frames", patch_size=51)

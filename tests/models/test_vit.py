@@ -288,3 +288,21 @@ def test_the_state_dict_is_torchvisions_body_and_the_head() -> None:
     assert {name for name in names if not name.startswith("head.")} == {
         f"body.{name}" for name in reference if not name.startswith("heads.")
     }
+
+
+def test_the_convolutional_stem_is_torchvisions_and_another_size_of_picture_is_another_grid() -> None:
+    inputs = make_inputs()
+    model = build(stem="convolutions", image_size=96, inputs=inputs).eval()
+    stem: Any = model.body.conv_proj
+    convolutions = [layer for layer in stem.modules() if isinstance(layer, nn.Conv2d)]
+    assert [(layer.out_channels, layer.stride[0]) for layer in convolutions] == [
+        (24, 2), (48, 2), (96, 2), (192, 2), (192, 1)
+    ]  # fmt: skip
+    batch = segments()
+    assert model.prepare(batch).shape == (3, 3, 96, 96)
+    assert model.patch_grid(batch) == (6, 6)
+    special, patches = model.tokens(batch)
+    assert (special.shape, patches.shape) == ((3, 1, 192), (3, 36, 192))
+    with torch.no_grad():
+        pixels = stem(model.prepare(batch)).flatten(2).transpose(1, 2)
+        torch.testing.assert_close(patches, pixels + model.body.encoder.pos_embedding[:, 1:])

@@ -23,6 +23,7 @@ from genrepro.sweep import grid, snapshots
 from genrepro.sweep import heads as sweep
 from genrepro.sweep.grid import Cell, Grid, Range
 from genrepro.train import fit as training
+from genrepro.train import loop
 
 GRID = Grid(
     lr=Range(first=0.0002, last=0.0006, step=0.0002), weight_decay=(0.01, 0.3), seed=(0, 1), report="none"
@@ -59,7 +60,7 @@ class Embedded:
             engine=engine,
         )
 
-    def single(self, cell: Cell) -> training.Fit:
+    def single(self, cell: Cell) -> loop.Fit:
         """As the train stage does it."""
         numerics.use_torch(integer(cell.seed, "train.torch"))
         config = cell.params(self.config)

@@ -109,3 +109,15 @@ def test_mixup_mixes_segments_and_labels_in_one_proportion() -> None:
 def test_the_first_of_a_mixed_pair_stays_its_larger_part() -> None:
     _, targets = mixup(noise(), LABELS, params=recipe(mixup=1.0), num_genres=3, rng=rng())
     assert (targets[torch.arange(64), LABELS] >= 0.5).all()
+
+
+def test_a_filter_adds_one_curve_of_straight_lines_to_all_frames_of_a_segment() -> None:
+    added = (augment(noise(2000), params=recipe(filter_gain=0.5), rng=rng()) - noise(2000))[:, 0].double()
+    torch.testing.assert_close(added, added[:, :, :1].expand_as(added), rtol=0, atol=1e-6)
+    curves = added[:, :, 0]
+    assert curves[:, [0, -1]].std(dim=0).numpy() == pytest.approx([0.5, 0.5], rel=0.1)
+    assert curves.mean().abs() < 0.02
+    # Six gains over twenty bands: between two of them the second difference is 0.
+    bends = curves.diff(n=2, dim=1).abs() > 1e-4
+    assert bends.any(dim=0).sum() <= 2 * 4
+    assert not torch.equal(curves[0], curves[1])

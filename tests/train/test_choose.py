@@ -14,7 +14,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Params
 from genrepro.models.shared import checkpoint
 from genrepro.sweep import heads
-from genrepro.train import choose, fit, hypergradient, optimizer, resume
+from genrepro.train import choose, fit, hypergradient, loop, optimizer, resume
 
 RECIPES: dict[str, dict[str, Any]] = {
     "schedulefree": {"lr": 0.01, "ema": 0.0, "schedule": "constant"},
@@ -33,7 +33,7 @@ def make_config(name: str, **recipe: Any) -> Params:
     )
 
 
-def train(toy: Toy, config: Params, unfinished: Path | None = None, *, killed_after: int = 99) -> fit.Fit:
+def train(toy: Toy, config: Params, unfinished: Path | None = None, *, killed_after: int = 99) -> loop.Fit:
     torch.manual_seed(3)
     description = checkpoint.describe(
         model="lstm", section=config.architecture(), features=toy.features.description, split_sha256="-"

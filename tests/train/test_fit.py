@@ -21,6 +21,7 @@ from genrepro.models.shared import batches, checkpoint
 from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.voting import segment_probabilities, vote
 from genrepro.train import fit as training
+from genrepro.train import loop, progress
 from genrepro.train.parts import parts
 
 CNN = {"channels": (4, 4, 8, 8, 8), "dropout": 0.0, "statistics": 0}
@@ -48,13 +49,13 @@ def seed_torch(seed: int) -> None:
     torch.set_num_threads(1)
 
 
-def fit(toy: Toy, *, seed: int = 0, **recipe: Any) -> tuple[training.Fit, dict[str, int]]:
+def fit(toy: Toy, *, seed: int = 0, **recipe: Any) -> tuple[loop.Fit, dict[str, int]]:
     config = make_params(seed=seed, model="cnn", cnn=CNN, train={**PLAIN, **recipe})
     seed_torch(seed)
     description = checkpoint.describe(
         model="cnn", section=config.architecture(), features=toy.features.description, split_sha256="-"
     )
-    seen: list[training.Epoch] = []
+    seen: list[progress.Epoch] = []
     fitted, counts = training.run(
         toy.features,
         toy.split,
@@ -106,7 +107,7 @@ def test_it_is_learnt_through_every_augmentation_too(toy: Toy) -> None:
     assert fitted.best.validation_accuracy == 1.0
 
 
-def digest(fitted: training.Fit) -> dict[str, bytes]:
+def digest(fitted: loop.Fit) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in fitted.state.items()}
 
 
@@ -174,7 +175,7 @@ def test_without_an_average_the_raw_weights_are_kept(toy: Toy) -> None:
 
 def test_spans_shorter_than_a_segment_are_no_obstacle(tmp_path: Path) -> None:
     fitted, _ = fit(make_toy(tmp_path, num_frames=6, duration=2.0), epochs=2)
-    assert not training.diverged(fitted)
+    assert not loop.diverged(fitted)
 
 
 def test_no_batch_size_is_an_obstacle(toy: Toy) -> None:
@@ -189,14 +190,14 @@ def test_parameters_are_counted_as_they_are_stored(toy: Toy) -> None:
     assert counts == {"num_parameters": stored, "num_trainable_parameters": stored}
 
 
-def epoch(**changes: float) -> training.Epoch:
+def epoch(**changes: float) -> progress.Epoch:
     values = {
         "train_loss": 1.0,
         "train_accuracy": 0.5,
         "validation_loss": 1.0,
         "validation_accuracy": 0.5,
     }
-    return training.Epoch(epoch=1, **{**values, **changes})
+    return progress.Epoch(epoch=1, **{**values, **changes})
 
 
 def test_a_loss_that_is_no_number_is_noticed() -> None:
@@ -206,7 +207,7 @@ def test_a_loss_that_is_no_number_is_noticed() -> None:
         ({"validation_loss": float("inf")}, True),
     ]:
         best = epoch(**changes)
-        assert training.diverged(training.Fit(state={}, curves=[best], best=best)) is expected
+        assert loop.diverged(loop.Fit(state={}, curves=[best], best=best)) is expected
 
 
 OTHERS = {
@@ -290,7 +291,7 @@ def test_a_compiled_network_learns_the_same(toy: Toy, monkeypatch: pytest.Monkey
         assert theirs.validation_loss == pytest.approx(mine.validation_loss, abs=1e-3)
 
 
-def with_statistics(toy: Toy, *, num_tracks: int, batch_size: int, accumulate: int = 1) -> training.Fit:
+def with_statistics(toy: Toy, *, num_tracks: int, batch_size: int, accumulate: int = 1) -> loop.Fit:
     """A training of the pair of networks on the first tracks of the training side."""
     train = toy.split.index[toy.split["split"] == "train"]
     split = toy.split.copy()
@@ -309,7 +310,7 @@ def with_statistics(toy: Toy, *, num_tracks: int, batch_size: int, accumulate: i
 
 @pytest.mark.parametrize(("num_tracks", "batch_size"), [(11, 2), (3, 2), (7, 6), (2, 100)])
 def test_a_last_batch_of_one_is_no_obstacle_to_batch_norm(toy: Toy, num_tracks: int, batch_size: int) -> None:
-    assert not training.diverged(with_statistics(toy, num_tracks=num_tracks, batch_size=batch_size))
+    assert not loop.diverged(with_statistics(toy, num_tracks=num_tracks, batch_size=batch_size))
 
 
 @pytest.mark.parametrize(("num_tracks", "batch_size"), [(4, 1), (1, 16)])

@@ -16,7 +16,7 @@ from genrepro.base.params import Params
 from genrepro.exact import numerics
 from genrepro.models.shared import checkpoint
 from genrepro.models.shared.inputs import Features
-from genrepro.train import fit, m2d, resume, start
+from genrepro.train import fit, loop, m2d, resume, start
 
 AST = {"hidden_size": 24, "num_layers": 3, "num_heads": 2, "intermediate_size": 48, "patch_size": 4,
        "stride": 4, "dropout": 0.0}  # fmt: skip
@@ -225,13 +225,13 @@ def describe(config: Params, features: Features) -> dict[str, Any]:
     return description if objective == "genre" else {**description, "objective": objective}
 
 
-def train(toy: Toy, config: Params, unfinished: Path | None = None, **options: Any) -> fit.Fit:
+def train(toy: Toy, config: Params, unfinished: Path | None = None, **options: Any) -> loop.Fit:
     numerics.use_torch(3)
     description = describe(config, toy.features)
     return fit.run(toy.features, toy.split, config, description, unfinished=unfinished, **options)[0]
 
 
-def in_bytes(fitted: fit.Fit) -> dict[str, bytes]:
+def in_bytes(fitted: loop.Fit) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in fitted.state.items()}
 
 

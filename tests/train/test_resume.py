@@ -16,7 +16,7 @@ from support.builders import ROOT, Toy, make_params
 
 from genrepro.base.params import Params
 from genrepro.models.shared import checkpoint
-from genrepro.train import fit, resume
+from genrepro.train import fit, loop, resume
 
 CNN = {"channels": (4, 8), "dropout": 0.3, "statistics": 8}
 LSTM = {"hidden": 8, "num_layers": 2, "dropout": 0.3}
@@ -31,7 +31,7 @@ def make_config(model: str = "cnn", **recipe: Any) -> Params:
     return make_params(model=model, cnn=CNN, lstm=LSTM, train={**RECIPE, **recipe})
 
 
-def train(toy: Toy, config: Params, unfinished: Path | None, *, killed_after: int = 0) -> fit.Fit:
+def train(toy: Toy, config: Params, unfinished: Path | None, *, killed_after: int = 0) -> loop.Fit:
     """As the stage does; killed between two epochs."""
     torch.manual_seed(3)
     description = checkpoint.describe(

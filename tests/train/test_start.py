@@ -14,7 +14,7 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.params import Params
 from genrepro.models.shared import checkpoint
 from genrepro.models.shared.inputs import Features
-from genrepro.train import fit, resume, start
+from genrepro.train import fit, loop, resume, start
 
 RECIPE = {"epochs": 3, "batch_size": 5, "lr": 0.01, "ema": 0.9}
 OTHER_GENRES = ["blues", "jazz", "metal", "pop"]
@@ -111,7 +111,7 @@ def test_a_model_of_another_kind_is_refused_in_a_sentence(toy: Toy, tmp_path: Pa
         begin(make_config("cnn"), toy.features, folder)
 
 
-def run(toy: Toy, config: Params, unfinished: Path | None = None, **options: Any) -> fit.Fit:
+def run(toy: Toy, config: Params, unfinished: Path | None = None, **options: Any) -> loop.Fit:
     torch.manual_seed(3)
     begun = start.read(config.train.start)
     description = start.described(describe(config, toy.features), begun)
@@ -120,7 +120,7 @@ def run(toy: Toy, config: Params, unfinished: Path | None = None, **options: Any
     )[0]
 
 
-def in_bytes(fitted: fit.Fit) -> dict[str, bytes]:
+def in_bytes(fitted: loop.Fit) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in fitted.state.items()}
 
 

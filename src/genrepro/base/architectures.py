@@ -17,6 +17,10 @@ class Vit(Section):
     """``imagenet``, ``none`` (random) or a file in torchvision's format."""
     trainable_blocks: int | Literal["all"]
     """Number of blocks that are trained, counted from the last. 0 freezes the body."""
+    stem: Literal["patch", "convolutions"]
+    """What makes tokens of pixels."""
+    image_size: int
+    """Height and width of the picture in pixels."""
     colours: Literal["magma", "grey"]
     """Colours of the picture that the body sees."""
 
@@ -26,6 +30,11 @@ class Vit(Section):
         self._check("weights", holds=fits, must=f"be none or a path, or vit.size base instead of {self.size}")
         if self.trainable_blocks != "all":
             self._check("trainable_blocks", holds=0 <= self.trainable_blocks <= 12, must="lie in 0 .. 12")
+        self._check(
+            "image_size", holds=self.image_size > 0 and self.image_size % 16 == 0, must="be a multiple of 16"
+        )
+        fits = self.weights != "imagenet" or (self.stem, self.image_size) == ("patch", 224)
+        self._check("weights", holds=fits, must="be none or a path, or vit.stem patch and vit.image_size 224")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +43,10 @@ class Ast(Section):
     """``none`` (random), ``audioset`` or a folder in transformers' format."""
     trainable_blocks: int | Literal["all"]
     """Number of layers that are trained, counted from the last. 0 freezes the body."""
+    patch_shape: Literal["square", "frames"]
+    """``frames``: a patch holds all bands of ``patch_size`` frames."""
     patch_size: int
-    """Height of a patch in bands and its width in frames."""
+    """Width of a patch in frames, and its height in bands if it is a square."""
     stride: int
     """Step from one patch to the next, in bands and in frames."""
     hidden_size: int
@@ -51,6 +62,8 @@ class Ast(Section):
 
     def __post_init__(self) -> None:
         self._check("weights", holds=bool(self.weights), must="be none, audioset or a folder")
+        fits = self.weights == "none" or self.patch_shape == "square"
+        self._check("weights", holds=fits, must="be none, or ast.patch_shape square")
         for key in ("patch_size", "stride", "hidden_size", "num_layers", "num_heads", "intermediate_size"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
         divides = self.hidden_size % self.num_heads == 0

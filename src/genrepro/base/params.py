@@ -209,6 +209,9 @@ class Train(Section):
     """SpecAugment: masks over bands in a segment."""
     frequency_mask: float
     """SpecAugment: widest frequency mask, as a share of the bands."""
+    filter_gain: float
+    """FilterAugment: deviation of the gains of a random filter over the bands, as a share of that of the
+    training frames. 0: no filter."""
     time_stretch: float
     """Largest random change of speed, as a share: 0.1 plays between 10 % slower and 10 % faster."""
     frequency_shift: float
@@ -239,6 +242,7 @@ class Train(Section):
             "mixup",
             "num_time_masks",
             "num_frequency_masks",
+            "filter_gain",
             "clip_norm",
             "patience",
         ):

@@ -82,7 +82,8 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     from transformers import ASTConfig, ASTForAudioClassification
 
     num_bands, num_frames = inputs["num_bands"], segment_frames(dict(inputs))
-    if config["patch_size"] > min(num_bands, num_frames):
+    of_frames = config["patch_shape"] == "frames"
+    if config["patch_size"] > (num_frames if of_frames else min(num_bands, num_frames)):
         raise GenreproError(
             f"ast.patch_size = {config['patch_size']} does not fit into segments of {num_bands} bands x "
             f"{num_frames} frames: lower it, or raise segments.max_mels, max_frame_rate or duration."
@@ -95,12 +96,17 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
         "max_length": num_frames,
         "num_labels": num_genres,
     }
+    if of_frames:
+        # One row of patches, whose height `_hold_all_bands` changes.
+        settings["frequency_stride"] = settings["num_mel_bins"] = max(num_bands, config["patch_size"])
     if config["weights"] != "none" and inputs["segments"]["representation"] == "mfcc":
         raise GenreproError(
             f"ast.weights = {config['weights']!r} reads log-mel spectrograms: "
             "set segments.representation to log_mel, or ast.weights to none."
         )
     network: Any = ASTForAudioClassification(ASTConfig(**settings))
+    if of_frames:
+        _hold_all_bands(network.audio_spectrogram_transformer, num_bands)
     if config["head"]["kind"] != "report":
         network.classifier = build_head(config, num_genres=num_genres)
     # Only pretrained weights need AudioSet's unit. The deviation of MFCC is a list, one for each coefficient.
@@ -219,10 +225,21 @@ def _head(size: int, num_genres: int) -> torch.nn.Module:
     return made
 
 
+def _hold_all_bands(body: Any, num_bands: int) -> None:
+    """Replace the square patches by such as hold all bands of ``patch_size`` frames."""
+    given = body.embeddings.patch_embeddings.projection
+    made: Any = torch.nn.Conv2d(
+        1, given.out_channels, (num_bands, given.kernel_size[1]), stride=(num_bands, given.stride[1])
+    )
+    torch.nn.init.trunc_normal_(made.weight, std=made.weight[0].numel() ** -0.5)
+    torch.nn.init.zeros_(made.bias)
+    body.embeddings.patch_embeddings.projection = made
+
+
 def _grid(config: Any, num_bands: int, num_frames: int) -> tuple[int, int]:
     """Number of patches along the bands and along the frames."""
     return (
-        (num_bands - config.patch_size) // config.frequency_stride + 1,
+        max(0, num_bands - config.patch_size) // config.frequency_stride + 1,
         (num_frames - config.patch_size) // config.time_stride + 1,
     )
 

@@ -35,7 +35,6 @@ SIZES: dict[str, dict[str, int]] = {
     "tiny": {"hidden_dim": 192, "num_heads": 3, "mlp_dim": 768},
 }
 NUM_BLOCKS = 12  # of every size
-IMAGE_SIZE = 224  # pixels
 PATCH_SIZE = 16  # pixels
 WHITE_COLUMNS = 12  # of the white frame, left of the spectrogram in the report's cut
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # red, green, blue
@@ -56,9 +55,14 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     """
     from torchvision.models import VisionTransformer
 
-    size = SIZES[config["size"]]
+    size, pixels = SIZES[config["size"]], config["image_size"]
     body = VisionTransformer(
-        image_size=IMAGE_SIZE, patch_size=PATCH_SIZE, num_layers=NUM_BLOCKS, num_classes=1, **size
+        image_size=pixels,
+        patch_size=PATCH_SIZE,
+        num_layers=NUM_BLOCKS,
+        num_classes=1,
+        conv_stem_configs=_stem(size["hidden_dim"]) if config["stem"] == "convolutions" else None,
+        **size,
     )
     body.heads = nn.Identity()
     return Vit(
@@ -66,7 +70,7 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
         build_head(config, num_genres=num_genres),
         picture=Drawing(
             inputs,
-            size=(IMAGE_SIZE, IMAGE_SIZE),
+            size=(pixels, pixels),
             centre=IMAGENET_MEAN,
             spread=IMAGENET_STD,
             colours=config["colours"],
@@ -76,6 +80,13 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
         ),
         config=config,
     )
+
+
+def _stem(hidden_size: int) -> list[Any]:
+    """Four convolutions of stride 2, each twice as wide as the one before (Xiao et al., NeurIPS 2021)."""
+    from torchvision.models.vision_transformer import ConvStemConfig
+
+    return [ConvStemConfig(hidden_size // share, kernel_size=3, stride=2) for share in (8, 4, 2, 1)]
 
 
 def build_head(config: Mapping[str, Any], *, num_genres: int, inputs: Any = None) -> nn.Module:
@@ -107,7 +118,8 @@ class Vit(BodyAndHead):
 
     def patch_grid(self, segments: torch.Tensor) -> tuple[int, int]:
         """Patches of a segment's picture, from top to bottom and from left to right."""
-        return IMAGE_SIZE // PATCH_SIZE, IMAGE_SIZE // PATCH_SIZE
+        body: Any = self.body
+        return body.image_size // PATCH_SIZE, body.image_size // PATCH_SIZE
 
     def tokens(self, segments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the first block reads, each with its position: the class token, then the patches.

@@ -2,7 +2,7 @@
 
 One head of the ViT report uses a hundredth of a GPU, and a thousand heads fill it. Every head sees the
 batches, the mixing and the dropout of its single experiment, and has its own learning rate and weight decay.
-`fit.fit` multiplies matrices, and this multiplies stacks of matrices.
+`loop.fit` multiplies matrices, and this multiplies stacks of matrices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -163,7 +163,7 @@ class _Stack:
 
     @torch.no_grad()
     def step(self, grads: dict[str, torch.Tensor], rate: float) -> None:
-        """Make one step of AdamW as in torch.optim, clipped and averaged as in `fit.fit`."""
+        """Make one step of AdamW as in torch.optim, clipped and averaged as in `loop.fit`."""
         self.number += 1
         self._clip(grads)
         corrected = [1 - beta**self.number for beta in _BETAS]

@@ -8,6 +8,8 @@ import torch
 
 from genrepro.base.params import Train
 
+NUM_GAINS = 6  # of the random filter, evenly over the bands; straight lines between them
+
 
 def augment(segments: torch.Tensor, *, params: Train, rng: np.random.Generator) -> torch.Tensor:
     """Shift along the bands, then mask frames and bands with 0, the training mean.
@@ -29,6 +31,11 @@ def augment(segments: torch.Tensor, *, params: Train, rng: np.random.Generator) 
         source = np.clip(np.arange(num_bands) - shift[:, None], 0, num_bands - 1)
         rows = torch.from_numpy(source).to(segments.device)[:, None, :, None]
         segments = segments.gather(2, rows.expand(-1, 1, -1, num_frames))
+    if params.filter_gain:
+        gains = rng.normal(0, params.filter_gain, (batch, NUM_GAINS))
+        places = np.linspace(0, NUM_GAINS - 1, num_bands)
+        curves = np.array([np.interp(places, np.arange(NUM_GAINS), drawn) for drawn in gains])
+        segments = segments + torch.from_numpy(curves).to(segments)[:, None, :, None]
     keep = np.ones((batch, 1, num_bands, num_frames), dtype=bool)
     for count, longest, size, axis in (
         (params.num_time_masks, params.time_mask, num_frames, 3),
