@@ -5,9 +5,13 @@ Nothing is downloaded: the composer (`synthesis`) makes every track from the see
 artist are cheaper than more artists, because an artist's studio keeps its notes. No artist is one of
 `synthetic`, also with equal seeds, so a model that was pretrained here has not heard the test side there.
 
+There is more variety than in `synthetic`. Many artists have a singer, a rapper or a shouter (`singing`),
+drawn from streams of their own.
+
 The layout is GTZAN's: ``<genre>/<genre>.00000.wav``, 22 050 Hz, mono, 16 bit. ``tracks.csv`` beside the
 folders holds, for each track, its artist and what the composer knows: tempo [beats per minute], metre [beats
-in a bar], key (the pitch class of the tonic) and the instruments that play, separated by spaces.
+in a bar], key (the pitch class of the tonic) and the instruments that play, separated by spaces. A voice is
+an instrument too: singing, rapping, shouting, opera or choir.
 
 Licence: the output is machine-made and free of rights.
 """
@@ -28,6 +32,7 @@ from genrepro.datasets.synthesis.artists import draw_artist, draw_title, take_cr
 from genrepro.datasets.synthesis.composer import Score, compose
 from genrepro.datasets.synthesis.mixing import Studio
 from genrepro.datasets.synthesis.signals import SAMPLE_RATE
+from genrepro.datasets.synthesis.singing import draw_singer
 from genrepro.datasets.synthesis.styles import GENRES
 from genrepro.download.cache import Remote
 from genrepro.exact.numerics import num_workers
@@ -126,12 +131,20 @@ def _record(
 ) -> list[dict[str, Any]]:
     """Make the files of one artist, in one studio. Return their rows of tracks.csv."""
     artist = draw_artist(genre=genre, index=number, seed=seed)
-    studio = Studio(artist)
+    singer = draw_singer(genre=genre, index=number, seed=seed)
+    studio = Studio(artist, singer)
     rows = []
     for turn in range(num_tracks):
         name = f"{genre}/{number}/{turn}"  # not the track's id, which depends on the size of the corpus
         rng = generator(seed, f"track/{name}")
-        score = compose(style=take_crossover(artist, rng=rng), artist=artist, rng=rng, duration=duration)
+        score = compose(
+            style=take_crossover(artist, rng=rng),
+            artist=artist,
+            rng=rng,
+            duration=duration,
+            singer=singer,
+            song=generator(seed, f"song/{name}"),
+        )
         track_id = f"{genre}.{number * num_tracks + turn:05d}"
         path = f"{genre}/{track_id}.wav"
         with replacing(raw / path) as partial:

@@ -1,5 +1,5 @@
-"""Compose the synthetic data set: seed -> artist -> score -> audio.
+"""Compose the data sets `synthetic` and `composed`: seed -> artist -> score -> audio.
 
 `styles` declares ten genres, `artists` draws the artists, `composer` writes the score, `instruments` and
-`drums` sound single notes and strokes, `mixing` records the band.
+`drums` sound single notes and strokes, `mixing` records the band. `singing` is for `composed` alone.
 """
