@@ -16,10 +16,10 @@ from genrepro.datasets.synthesis.singing import (
     NUM_SYLLABLES,
     VOWELS,
     Singer,
-    Throat,
     draw_singer,
 )
 from genrepro.datasets.synthesis.styles import GENRES
+from genrepro.datasets.synthesis.throat import Throat
 from genrepro.exact.streams import generator
 
 SINGER = Singer(

@@ -25,7 +25,8 @@ from genrepro.datasets.synthesis.signals import (
     minimum_phase,
     soft_clip,
 )
-from genrepro.datasets.synthesis.singing import Singer, Throat
+from genrepro.datasets.synthesis.singing import Singer
+from genrepro.datasets.synthesis.throat import Throat
 from genrepro.exact.streams import generator
 
 _RELEASE = int(0.03 * SAMPLE_RATE)  # long enough to end a note without a click
