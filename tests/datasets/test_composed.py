@@ -16,8 +16,9 @@ from genrepro.datasets import IDENTITY, composed, synthetic
 from genrepro.datasets.synthesis.artists import draw_artist
 from genrepro.datasets.synthesis.composer import compose
 from genrepro.datasets.synthesis.notation import parse_progression
+from genrepro.datasets.synthesis.singing import DELIVERIES, draw_singer
 from genrepro.datasets.synthesis.styles import GENRES
-from genrepro.exact.streams import generator
+from genrepro.exact.streams import generator, integer
 
 SMALL: dict[str, Any] = {"artists_per_genre": 3, "tracks_per_artist": 2, "duration": 2.0, "seed": 5}
 
@@ -75,6 +76,16 @@ def test_labels_say_what_the_composer_wrote(raw: Path) -> None:
     assert labels.key.nunique() > 6
     assert labels.loc["metal.00000", "instruments"] != labels.loc["classical.00000", "instruments"]
     assert not labels.instruments.str.fullmatch(r"\s*").any()
+
+
+def test_labels_name_the_voice_where_one_sings(tmp_path: Path) -> None:
+    composed.compose_corpus(raw=tmp_path, **SMALL | {"tracks_per_artist": 1, "duration": 8.0})
+    playing = composed.read_labels(tmp_path).set_index("track_id").instruments.str.split()
+    apart = integer(SMALL["seed"], "composed")
+    singers = [draw_singer(genre=genre, index=index, seed=apart) for genre in GENRES for index in range(3)]
+    heard = [set(names) & set(DELIVERIES) for names in playing]
+    assert heard == [{singer.name} if singer else set() for singer in singers]
+    assert "rapping" in playing["hiphop.00000"] and any(heard) and not all(heard)
 
 
 @pytest.mark.parametrize("genre", ["jazz", "rock"])

@@ -5,9 +5,13 @@ Nothing is downloaded: the composer (`synthesis`) makes every track from the see
 artist are cheaper than more artists, because an artist's studio keeps its notes. No artist is one of
 `synthetic`, also with equal seeds, so a model that was pretrained here has not heard the test side there.
 
+There is more variety than in `synthetic`. Many artists have a singer, a rapper or a shouter (`singing`), and
+each track is on a medium of its own, from telephone to full band (`medium`). Both have streams of their own.
+
 The layout is GTZAN's: ``<genre>/<genre>.00000.wav``, 22 050 Hz, mono, 16 bit. ``tracks.csv`` beside the
 folders holds, for each track, its artist and what the composer knows: tempo [beats per minute], metre [beats
-in a bar], key (the pitch class of the tonic) and the instruments that play, separated by spaces.
+in a bar], key (the pitch class of the tonic) and the instruments that play, separated by spaces. A voice is
+an instrument too: singing, rapping, shouting, opera or choir.
 
 Licence: the output is machine-made and free of rights.
 """
@@ -26,8 +30,10 @@ from genrepro.base.params import Params
 from genrepro.base.tables import LABELS
 from genrepro.datasets.synthesis.artists import draw_artist, draw_title, take_crossover
 from genrepro.datasets.synthesis.composer import Score, compose
+from genrepro.datasets.synthesis.medium import draw_medium, record
 from genrepro.datasets.synthesis.mixing import Studio
 from genrepro.datasets.synthesis.signals import SAMPLE_RATE
+from genrepro.datasets.synthesis.singing import draw_singer
 from genrepro.datasets.synthesis.styles import GENRES
 from genrepro.download.cache import Remote
 from genrepro.exact.numerics import num_workers
@@ -126,16 +132,26 @@ def _record(
 ) -> list[dict[str, Any]]:
     """Make the files of one artist, in one studio. Return their rows of tracks.csv."""
     artist = draw_artist(genre=genre, index=number, seed=seed)
-    studio = Studio(artist)
+    singer = draw_singer(genre=genre, index=number, seed=seed)
+    studio = Studio(artist, singer)
     rows = []
     for turn in range(num_tracks):
         name = f"{genre}/{number}/{turn}"  # not the track's id, which depends on the size of the corpus
         rng = generator(seed, f"track/{name}")
-        score = compose(style=take_crossover(artist, rng=rng), artist=artist, rng=rng, duration=duration)
+        score = compose(
+            style=take_crossover(artist, rng=rng),
+            artist=artist,
+            rng=rng,
+            duration=duration,
+            singer=singer,
+            song=generator(seed, f"song/{name}"),
+        )
+        press = generator(seed, f"medium/{name}")
+        samples = record(studio.play(score), medium=draw_medium(press), rng=press)
         track_id = f"{genre}.{number * num_tracks + turn:05d}"
         path = f"{genre}/{track_id}.wav"
         with replacing(raw / path) as partial:
-            soundfile.write(partial, studio.render(score), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+            soundfile.write(partial, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
         rows.append(
             {
                 "track_id": track_id,

@@ -1,5 +1,6 @@
-"""Compose the synthetic data set: seed -> artist -> score -> audio.
+"""Compose the data sets `synthetic` and `composed`: seed -> artist -> score -> audio.
 
 `styles` declares ten genres, `artists` draws the artists, `composer` writes the score, `instruments` and
-`drums` sound single notes and strokes, `mixing` records the band.
+`drums` sound single notes and strokes, `mixing` records the band. `singing`, `throat` and `medium`
+are for `composed` alone: singers, their sound, and what becomes of a track on its way to the file.
 """

@@ -2,7 +2,8 @@
 
 A track is an excerpt of a song. The form gives each bar a section. Each section has its own groove, patterns
 and progression, so that verse and chorus differ. The last bar of a section may hold a drum fill. The lead
-plays phrases of a motif. All random choices use the generator that is passed in.
+plays phrases of a motif. A singer sings a motif and a text of its own. All random choices use the generators
+that are passed in.
 """
 
 from collections.abc import Iterator
@@ -17,11 +18,15 @@ from numpy.typing import NDArray
 from genrepro.datasets.synthesis.artists import Artist
 from genrepro.datasets.synthesis.instruments import CHORDS
 from genrepro.datasets.synthesis.notation import Chord, Groove, Part, Style, parse_pattern, parse_progression
+from genrepro.datasets.synthesis.singing import NUM_SYLLABLES, Singer
 
 T = TypeVar("T")
 
 NOTE = np.dtype([("onset", "f8"), ("duration", "f8"), ("pitch", "i2"), ("chord", "i2"), ("level", "f4")])
-"""One event: onset and duration [s], MIDI pitch of the root, index into `CHORD_NAMES`, level [dB]."""
+"""One event: onset and duration [s], MIDI pitch of the root, index into `CHORD_NAMES`, level [dB].
+
+A singer's event has the number of the syllable instead of a chord.
+"""
 
 CHORD_NAMES = tuple(CHORDS)
 
@@ -65,7 +70,15 @@ class Event(NamedTuple):
         return self._replace(level=self.level + decibels)
 
 
-def compose(*, style: Style, artist: Artist, rng: np.random.Generator, duration: float) -> Score:
+def compose(
+    *,
+    style: Style,
+    artist: Artist,
+    rng: np.random.Generator,
+    duration: float,
+    singer: Singer | None = None,
+    song: np.random.Generator | None = None,
+) -> Score:
     """Write the score of one track.
 
     Parameters
@@ -78,6 +91,10 @@ def compose(*, style: Style, artist: Artist, rng: np.random.Generator, duration:
         The track's own random stream.
     duration
         Length of the excerpt [s].
+    singer
+        Who sings, if anyone. The band plays the same without a singer, but some singers replace the lead.
+    song
+        Random stream of what the singer sings.
 
     Returns
     -------
@@ -96,7 +113,8 @@ def compose(*, style: Style, artist: Artist, rng: np.random.Generator, duration:
     bars = list(zip(form, chords, chords[1:] + chords[:1], strict=True))
     notes: dict[str, list[Event]] = {}
     hits: dict[str, list[Event]] = {}
-    for section, parts in (("bass", style.bass), ("chords", style.chords), ("lead", style.lead)):
+    lead = () if singer and singer.alone else style.lead
+    for section, parts in (("bass", style.bass), ("chords", style.chords), ("lead", lead)):
         resting = 1 - artist.talkativeness if section == "lead" else 0.0
         for part in parts:
             events = _play_part(
@@ -107,15 +125,21 @@ def compose(*, style: Style, artist: Artist, rng: np.random.Generator, duration:
     for piece, event in _play_drums(style, form=form, metre=metre, fill_rate=artist.fill_rate, rng=rng):
         hits.setdefault(piece, []).append(event.louder(style.drum_level + artist.levels["drums"]))
 
-    perform = partial(_perform, style=style, tempo=tempo, metre=metre, sloppiness=artist.sloppiness, rng=rng)
-    return Score(
+    perform = partial(
+        _perform, style=style, tempo=tempo, metre=metre, sloppiness=artist.sloppiness, duration=duration
+    )
+    score = Score(
         tempo=tempo,
         metre=metre,
         tonic=tonic,
         duration=duration,
-        notes={name: perform(events, duration=duration) for name, events in notes.items()},
-        hits={name: perform(events, duration=duration) for name, events in hits.items()},
+        notes={name: perform(events, rng=rng) for name, events in notes.items()},
+        hits={name: perform(events, rng=rng) for name, events in hits.items()},
     )
+    if singer and song:
+        events = _sing(singer, bars=bars, style=style, tonic=tonic, metre=metre, rng=song)
+        score.notes[singer.name] = perform(list(events), rng=song)
+    return score
 
 
 def _play_part(
@@ -152,6 +176,29 @@ def _play_part(
             else:
                 pitch = approach if symbol == "a" else root + tones[symbol]
                 yield Event(onset, duration, pitch, 0, accent)
+
+
+def _sing(
+    singer: Singer,
+    *,
+    bars: list[tuple[str, Chord, Chord]],
+    style: Style,
+    tonic: int,
+    metre: int,
+    rng: np.random.Generator,
+) -> Iterator[Event]:
+    """Sing in the lead's metre. Every four bars of a section have the same text."""
+    part = singer.part(len(style.lead[0].patterns[0]))
+    level = part.level + style.drum_level  # a voice is mixed so that it is heard above the band
+    text = {section: rng.integers(NUM_SYLLABLES, size=(4, 16)) for section in "ivcb"}
+    for event in _play_part(
+        part, bars=bars, style=style, tonic=tonic, metre=metre, resting=singer.resting, rng=rng
+    ):
+        bar, beat = divmod(event.onset, metre)
+        syllable = text[bars[int(bar)][0]][int(bar) % 4, int(4 * beat)]
+        yield event._replace(
+            pitch=singer.within_reach(event.pitch), chord=int(syllable), level=event.level + level
+        )
 
 
 def _play_drums(

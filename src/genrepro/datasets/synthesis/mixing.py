@@ -16,7 +16,17 @@ from genrepro.datasets.synthesis.artists import Artist
 from genrepro.datasets.synthesis.composer import CHORD_NAMES, Score
 from genrepro.datasets.synthesis.drums import KIT, render_hit
 from genrepro.datasets.synthesis.instruments import CHORDS, VOICES, Voice, render_chord
-from genrepro.datasets.synthesis.signals import SAMPLE_RATE, Samples, decay, gain, soft_clip
+from genrepro.datasets.synthesis.signals import (
+    SAMPLE_RATE,
+    Samples,
+    convolve,
+    decay,
+    gain,
+    minimum_phase,
+    soft_clip,
+)
+from genrepro.datasets.synthesis.singing import Singer
+from genrepro.datasets.synthesis.throat import Throat
 from genrepro.exact.streams import generator
 
 _RELEASE = int(0.03 * SAMPLE_RATE)  # long enough to end a note without a click
@@ -36,13 +46,19 @@ class Studio:
     ----------
     artist
         Artist whose instruments, room and machine are used.
+    singer
+        Who sings the scores' vocal parts.
 
-    Notes ----- A sound depends only on the artist and the sound's name, and not on what was played before. So
+    Notes
+    -----
+    A sound depends only on the artist, the singer and the sound's name, and not on what was played before. So
     the order of tracks and the number of workers do not change the result.
     """
 
-    def __init__(self, artist: Artist) -> None:
+    def __init__(self, artist: Artist, singer: Singer | None = None) -> None:
         self._artist = artist
+        self._singer = singer
+        self._throat = Throat(singer) if singer else None
         self._hits: dict[str, Samples] = {}
         self._notes: dict[tuple[str, int, int, float], Samples] = {}
         self._voices: dict[str, Voice] = {}
@@ -50,12 +66,22 @@ class Studio:
         self._hiss = _hiss(artist, rng=self._stream("hiss"))
 
     def render(self, score: Score) -> NDArray[np.int16]:
-        """Play a score.
+        """Play a score, and record it on the artist's machine.
 
         Returns
         -------
         numpy.ndarray [shape=(round(score.duration * SAMPLE_RATE),)]
             Mono 16-bit samples.
+        """
+        return self._master(self.play(score))
+
+    def play(self, score: Score) -> Samples:
+        """Play a score in the artist's room.
+
+        Returns
+        -------
+        numpy.ndarray [shape=(round(score.duration * SAMPLE_RATE),)]
+            The sound at any level.
         """
         num_samples = round(score.duration * SAMPLE_RATE)
         mix = np.zeros(num_samples + 4 * SAMPLE_RATE, np.float32)  # notes may ring past the end
@@ -68,7 +94,7 @@ class Studio:
                 played = self._note(name, pitch, chord, end / SAMPLE_RATE)[:end] * gain(level)
                 played[-_RELEASE:] *= _FADE
                 self._place(played, mix=mix, onset=onset)
-        return self._master(_convolve(mix[:num_samples], self._response))
+        return convolve(mix[:num_samples], self._response, size=_FFT)
 
     @staticmethod
     def _place(samples: Samples, *, mix: Samples, onset: float) -> None:
@@ -87,17 +113,19 @@ class Studio:
     def _note(self, name: str, pitch: int, chord: int, duration: float) -> Samples:
         length = next((length for length in _LENGTHS if length > duration), _LENGTHS[-1])
         key = (name, pitch, chord, length)
+        if key not in self._notes and self._singer and self._throat and name == self._singer.name:
+            self._notes[key] = self._throat.sing(chord, frequency=self._frequency(pitch), duration=length)
         if key not in self._notes:
             self._notes[key] = render_chord(
                 self._voice(name),
-                frequencies=tuple(
-                    440 * 2 ** ((pitch + interval - 69) / 12 + self._artist.tuning / 1200)
-                    for interval in CHORDS[CHORD_NAMES[chord]]
-                ),
+                frequencies=tuple(self._frequency(pitch + above) for above in CHORDS[CHORD_NAMES[chord]]),
                 duration=length,
                 rng=self._stream(f"{name}/{pitch}/{chord}"),
             )
         return self._notes[key]
+
+    def _frequency(self, pitch: int) -> float:
+        return 440 * 2 ** ((pitch - 69) / 12 + self._artist.tuning / 1200)
 
     def _voice(self, name: str) -> Voice:
         """The voice with this artist's timbre."""
@@ -128,21 +156,6 @@ class Studio:
         return clipped.astype(np.int16)
 
 
-def _convolve(samples: Samples, response: Samples) -> Samples:
-    """Convolve by overlap-add in one batch of transforms, three times as fast as `oaconvolve` of SciPy."""
-    hop = _FFT - len(response) + 1
-    num_blocks = -(-len(samples) // hop)
-    blocks = np.zeros((num_blocks, _FFT), np.float32)
-    for index in range(num_blocks):
-        piece = samples[index * hop : (index + 1) * hop]
-        blocks[index, : len(piece)] = piece
-    blocks = scipy.fft.irfft(scipy.fft.rfft(blocks) * scipy.fft.rfft(response, _FFT), _FFT)
-    convolved = np.zeros(num_blocks * hop + _FFT, np.float32)
-    for index in range(num_blocks):
-        convolved[index * hop : index * hop + _FFT] += blocks[index]
-    return convolved[: len(samples)]
-
-
 def _impulse_response(artist: Artist, *, rng: np.random.Generator) -> Samples:
     """Impulse response of the equaliser, followed by the room."""
     frequencies = np.maximum(scipy.fft.rfftfreq(_EQ_TAPS, 1 / SAMPLE_RATE), 20.0)
@@ -152,11 +165,7 @@ def _impulse_response(artist: Artist, *, rng: np.random.Generator) -> Samples:
     low, high = artist.band
     curve -= 12 * np.maximum(0, np.log2(low / frequencies)) + 24 * np.maximum(0, np.log2(frequencies / high))
     magnitude = 10 ** (np.clip(curve, -60, 24) / 20)
-    # Make the filter minimum-phase by folding the real cepstrum, so that onsets do not move.
-    cepstrum = scipy.fft.irfft(np.log(magnitude))
-    cepstrum[1 : _EQ_TAPS // 2] *= 2
-    cepstrum[_EQ_TAPS // 2 + 1 :] = 0
-    equaliser = scipy.fft.irfft(np.exp(scipy.fft.rfft(cepstrum)))
+    equaliser = minimum_phase(magnitude)
 
     num_samples = int(min(artist.reverb_time, 1.2) * SAMPLE_RATE)
     tail = rng.standard_normal(num_samples) * decay(num_samples, seconds=artist.reverb_time)
