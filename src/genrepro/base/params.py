@@ -177,7 +177,7 @@ class Train(Section):
     objective: Literal["genre", "multi_task", "m2d"]
     """What is learned: genres, also everything else that `composed` knows of its tracks, or, without labels,
     masked patches from visible ones (`train.objectives`, `train.m2d`)."""
-    optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient"]
+    optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient", "hypergradient_stacked"]
     """What changes the weights. `train.choose` says what each of them refuses."""
     epochs: int
     """Passes over the training tracks. 0 keeps the model of ``start`` as it is."""
