@@ -272,7 +272,7 @@ def test_a_model_is_read_by_the_names_of_other_releases_of_transformers(tmp_path
 def test_a_patch_of_frames_holds_all_bands_and_the_rest_is_transformers_own(
     subtests: pytest.Subtests,
 ) -> None:
-    model = build(patch_shape="frames", patch_size=4, stride=2).eval()
+    model = build(patches="frames", patch_size=4, stride=2).eval()
     projection = model.body.embeddings.patch_embeddings.projection
     with torch.no_grad():
         for num_frames in (50, 21, 90):
@@ -295,8 +295,25 @@ def test_a_patch_of_frames_holds_all_bands_and_the_rest_is_transformers_own(
 
 def test_patches_of_frames_fit_any_number_of_bands_but_not_less_frames() -> None:
     inputs = make_inputs(num_bands=5)
-    assert build(patch_shape="frames", patch_size=16, inputs=inputs)(segments(num_bands=5)).shape == (3, 8)
+    assert build(patches="frames", patch_size=16, inputs=inputs)(segments(num_bands=5)).shape == (3, 8)
     with pytest.raises(GenreproError, match="patch_size = 16 does not fit into segments of 5 bands"):
         build(patch_size=16, inputs=inputs)
     with pytest.raises(GenreproError, match="patch_size = 51 does not fit"):
-        build(patch_shape="frames", patch_size=51)
+        build(patches="frames", patch_size=51)
+
+
+def test_convolutions_make_a_token_of_each_square_even_of_one_that_is_cut_off(
+    subtests: pytest.Subtests,
+) -> None:
+    model = build(patches="convolutions", patch_size=8, stride=8, inputs=make_inputs(num_bands=29)).eval()
+    stem: Any = model.body.embeddings.patch_embeddings.projection
+    strides = [layer.stride[0] for layer in stem.modules() if isinstance(layer, nn.Conv2d)]
+    assert strides == [2, 2, 2, 1]
+    for num_frames, columns in ((50, 7), (8, 1), (96, 12)):
+        with subtests.test(num_frames=num_frames), torch.no_grad():
+            batch = segments(num_frames, num_bands=29)
+            assert model.patch_grid(batch) == (4, columns)
+            made = stem(batch).flatten(2).transpose(1, 2)
+            positions = ast._refit(model.body.embeddings.position_embeddings, model.grid, (4, columns))
+            torch.testing.assert_close(model.tokens(batch)[1], made + positions[:, 2:])
+            assert model(batch).shape == (3, 8)

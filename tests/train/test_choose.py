@@ -20,6 +20,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "schedulefree": {"lr": 0.01, "ema": 0.0, "schedule": "constant"},
     "prodigy": {"lr": 1.0, "schedule": "constant"},
     "hypergradient": {"lr": 0.003},
+    "hypergradient_stacked": {"lr": 0.003},
 }
 
 
@@ -70,7 +71,7 @@ def test_it_learns_what_is_easy(name: str, toy: Toy) -> None:
     assert curves[-1].validation_loss < curves[0].validation_loss
 
 
-def test_the_optimisers_are_four_different_ones(toy: Toy) -> None:
+def test_the_optimisers_are_five_different_ones(toy: Toy) -> None:
     recipe = {"lr": 0.01, "ema": 0.0, "schedule": "constant"}
     names = ["adamw", *RECIPES]
     states = [train(toy, make_config(name, **recipe)).state for name in names]
@@ -78,7 +79,7 @@ def test_the_optimisers_are_four_different_ones(toy: Toy) -> None:
         value["dense.weight" if "dense.weight" in value else next(iter(value))].numpy().tobytes()
         for value in states
     }
-    assert len(some) == 4
+    assert len(some) == 5
 
 
 def test_adamw_is_the_one_that_it_was() -> None:
@@ -148,10 +149,12 @@ def test_the_hypergradient_is_the_derivative_of_the_loss_by_the_logarithm_of_the
     assert found > 0  # a rate that is too small grows
 
 
-def test_the_rate_follows_an_independent_implementation() -> None:
+@pytest.mark.parametrize("stacked", [0.0, hypergradient.STACKED])
+def test_the_rate_follows_an_independent_implementation(stacked: float) -> None:
     lr, beta1, beta2, eps = 0.5, 0.9, 0.999, 1e-8
     ours = torch.zeros(3, requires_grad=True)
-    learner = hypergradient.Hypergradient([ours], lr=lr, weight_decay=0.0, fused=True)
+    learner = hypergradient.Hypergradient([ours], lr=lr, weight_decay=0.0, fused=True, stacked=stacked)
+    log_beta, before = math.log(hypergradient.BETA), 0.0
     scale, weights, log_rate = np.array([1.0, 4.0, 9.0]), np.zeros(3), math.log(lr)
     first, second, update = np.zeros(3), np.zeros(3), np.zeros(3)
     rates = []
@@ -159,7 +162,10 @@ def test_the_rate_follows_an_independent_implementation() -> None:
         gradient = 2 * scale * (weights - 1)
         if update.any():
             norms = np.linalg.norm(gradient) * np.linalg.norm(update)
-            log_rate -= hypergradient.BETA * float(gradient @ update) / norms
+            cosine = -float(gradient @ update) / norms
+            log_beta = min(log_beta + stacked * cosine * before, math.log(hypergradient.MAX_BETA))
+            log_rate += math.exp(log_beta) * cosine
+            before = cosine
         first, second = beta1 * first + (1 - beta1) * gradient, beta2 * second + (1 - beta2) * gradient**2
         update = first / (1 - beta1**step) / (np.sqrt(second / (1 - beta2**step)) + eps)
         update *= -math.exp(log_rate)

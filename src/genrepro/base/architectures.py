@@ -43,10 +43,11 @@ class Ast(Section):
     """``none`` (random), ``audioset`` or a folder in transformers' format."""
     trainable_blocks: int | Literal["all"]
     """Number of layers that are trained, counted from the last. 0 freezes the body."""
-    patch_shape: Literal["square", "frames"]
-    """``frames``: a patch holds all bands of ``patch_size`` frames."""
+    patches: Literal["square", "frames", "convolutions"]
+    """What makes tokens of a spectrogram: squares, or all bands of ``patch_size`` frames, or convolutions of
+    stride 2, one for each factor of 2 in ``patch_size``."""
     patch_size: int
-    """Width of a patch in frames, and its height in bands if it is a square."""
+    """Width of a patch in frames. Squares and convolutions: its height in bands too."""
     stride: int
     """Step from one patch to the next, in bands and in frames."""
     hidden_size: int
@@ -62,8 +63,12 @@ class Ast(Section):
 
     def __post_init__(self) -> None:
         self._check("weights", holds=bool(self.weights), must="be none, audioset or a folder")
-        fits = self.weights == "none" or self.patch_shape == "square"
-        self._check("weights", holds=fits, must="be none, or ast.patch_shape square")
+        fits = self.weights == "none" or self.patches == "square"
+        self._check("weights", holds=fits, must="be none, or ast.patches square")
+        fits = self.patches != "convolutions" or (
+            self.patch_size & (self.patch_size - 1) == 0 and self.stride == self.patch_size
+        )
+        self._check("patch_size", holds=fits, must="be a power of 2 and equal to ast.stride for convolutions")
         for key in ("patch_size", "stride", "hidden_size", "num_layers", "num_heads", "intermediate_size"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
         divides = self.hidden_size % self.num_heads == 0

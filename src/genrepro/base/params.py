@@ -177,7 +177,7 @@ class Train(Section):
     objective: Literal["genre", "multi_task", "m2d"]
     """What is learned: genres, also everything else that `composed` knows of its tracks, or, without labels,
     masked patches from visible ones (`train.objectives`, `train.m2d`)."""
-    optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient"]
+    optimizer: Literal["adamw", "schedulefree", "prodigy", "hypergradient", "hypergradient_stacked"]
     """What changes the weights. `train.choose` says what each of them refuses."""
     epochs: int
     """Passes over the training tracks. 0 keeps the model of ``start`` as it is."""
@@ -339,6 +339,8 @@ class Params(Section):
                 (blocks == "all", "trains the whole body", f"set {self.model}.trainable_blocks to all"),
                 (self.model != "ast" or self.ast.stride >= self.ast.patch_size,
                  "would show masked patches in those that overlap them", "set ast.stride to ast.patch_size"),
+                ("convolutions" not in (self.architecture().get("patches"), self.architecture().get("stem")),
+                 "would show masked patches in their neighbours", "use patches and not convolutions"),
                 (self.train.ema > 0, "needs an average of the encoder", "set train.ema above 0"),
             ]  # fmt: skip
         for holds, why, advice in rules:

@@ -22,6 +22,7 @@ middle is cut out. If it is larger, they are interpolated linearly. Both as in t
 (github.com/YuanGongND/ast). So a model that was trained on 10 s can vote on 30 s.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -82,8 +83,8 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
     from transformers import ASTConfig, ASTForAudioClassification
 
     num_bands, num_frames = inputs["num_bands"], segment_frames(dict(inputs))
-    of_frames = config["patch_shape"] == "frames"
-    if config["patch_size"] > (num_frames if of_frames else min(num_bands, num_frames)):
+    kind, size = config["patches"], config["patch_size"]
+    if size > (num_frames if kind == "frames" else min(num_bands, num_frames)):
         raise GenreproError(
             f"ast.patch_size = {config['patch_size']} does not fit into segments of {num_bands} bands x "
             f"{num_frames} frames: lower it, or raise segments.max_mels, max_frame_rate or duration."
@@ -96,17 +97,22 @@ def build(config: Mapping[str, Any], *, num_genres: int, inputs: Mapping[str, An
         "max_length": num_frames,
         "num_labels": num_genres,
     }
-    if of_frames:
-        # One row of patches, whose height `_hold_all_bands` changes.
-        settings["frequency_stride"] = settings["num_mel_bins"] = max(num_bands, config["patch_size"])
+    if kind == "frames":  # one row of patches; `_all_bands` makes them higher
+        settings["frequency_stride"] = settings["num_mel_bins"] = max(num_bands, size)
+    elif kind == "convolutions":  # they pad, so that the last patch may be cut off
+        settings["num_mel_bins"] = -(-num_bands // size) * size
+        settings["max_length"] = -(-num_frames // size) * size
     if config["weights"] != "none" and inputs["segments"]["representation"] == "mfcc":
         raise GenreproError(
             f"ast.weights = {config['weights']!r} reads log-mel spectrograms: "
             "set segments.representation to log_mel, or ast.weights to none."
         )
     network: Any = ASTForAudioClassification(ASTConfig(**settings))
-    if of_frames:
-        _hold_all_bands(network.audio_spectrogram_transformer, num_bands)
+    parts = network.audio_spectrogram_transformer.embeddings.patch_embeddings
+    if kind == "frames":
+        parts.projection = _all_bands(parts.projection, num_bands)
+    elif kind == "convolutions":
+        parts.projection = _stem(config["hidden_size"], num_layers=int(math.log2(size)))
     if config["head"]["kind"] != "report":
         network.classifier = build_head(config, num_genres=num_genres)
     # Only pretrained weights need AudioSet's unit. The deviation of MFCC is a list, one for each coefficient.
@@ -139,7 +145,7 @@ class Ast(BodyAndHead):
             trainable_blocks=config["trainable_blocks"],
         )
         self.config = dict(config)
-        self.grid = _grid(body.config, body.config.num_mel_bins, body.config.max_length)
+        self.grid = self._grid(body.config.num_mel_bins, body.config.max_length)
         # Rescale from this data's standard deviation [dB] to AudioSet's normalisation, in ln(power).
         self.scale = 1.0 if config["weights"] == "none" else std * math.log(10) / 10 / (2 * AUDIOSET_STD)
 
@@ -153,7 +159,7 @@ class Ast(BodyAndHead):
 
     def encode(self, prepared: torch.Tensor) -> torch.Tensor:
         """Embeddings: the mean of class and distillation token after the last layer norm."""
-        grid = _grid(self.body.config, prepared.shape[2], prepared.shape[1])
+        grid = self._grid(prepared.shape[2], prepared.shape[1])
         if grid == self.grid:
             return self.body(prepared).pooler_output
         positions = _refit(self.body.get_parameter(_POSITIONS), self.grid, grid)
@@ -161,7 +167,14 @@ class Ast(BodyAndHead):
 
     def patch_grid(self, segments: torch.Tensor) -> tuple[int, int]:
         """Patches of a segment along the bands and along the frames."""
-        return _grid(self.body.config, segments.shape[2], max(segments.shape[3], self.config["patch_size"]))
+        return self._grid(segments.shape[2], max(segments.shape[3], self.config["patch_size"]))
+
+    def _grid(self, num_bands: int, num_frames: int) -> tuple[int, int]:
+        size = self.config["patch_size"]
+        if self.config["patches"] == "convolutions":
+            return -(-num_bands // size), -(-num_frames // size)
+        rows, columns = _grid(self.body.config, num_bands, num_frames)
+        return (1 if self.config["patches"] == "frames" else rows), columns
 
     def tokens(self, segments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the first layer reads, each with its position: class and distillation token, then patches.
@@ -225,21 +238,31 @@ def _head(size: int, num_genres: int) -> torch.nn.Module:
     return made
 
 
-def _hold_all_bands(body: Any, num_bands: int) -> None:
-    """Replace the square patches by such as hold all bands of ``patch_size`` frames."""
-    given = body.embeddings.patch_embeddings.projection
+def _all_bands(square: Any, num_bands: int) -> torch.nn.Module:
+    """Patches of all bands, as wide as the square ones (the paper's 128 x 2)."""
     made: Any = torch.nn.Conv2d(
-        1, given.out_channels, (num_bands, given.kernel_size[1]), stride=(num_bands, given.stride[1])
+        1, square.out_channels, (num_bands, square.kernel_size[1]), stride=(num_bands, square.stride[1])
     )
     torch.nn.init.trunc_normal_(made.weight, std=made.weight[0].numel() ** -0.5)
     torch.nn.init.zeros_(made.bias)
-    body.embeddings.patch_embeddings.projection = made
+    return made
+
+
+def _stem(hidden_size: int, *, num_layers: int) -> torch.nn.Module:
+    """Convolutions of stride 2, each twice as wide as the one before (Xiao et al., NeurIPS 2021)."""
+    from torchvision.ops import Conv2dNormActivation
+
+    widths = [1] + [max(1, hidden_size >> (num_layers - 1 - layer)) for layer in range(num_layers)]
+    return torch.nn.Sequential(
+        *(Conv2dNormActivation(*pair, stride=2) for pair in itertools.pairwise(widths)),
+        torch.nn.Conv2d(hidden_size, hidden_size, 1),
+    )
 
 
 def _grid(config: Any, num_bands: int, num_frames: int) -> tuple[int, int]:
     """Number of patches along the bands and along the frames."""
     return (
-        max(0, num_bands - config.patch_size) // config.frequency_stride + 1,
+        (num_bands - config.patch_size) // config.frequency_stride + 1,
         (num_frames - config.patch_size) // config.time_stride + 1,
     )
 

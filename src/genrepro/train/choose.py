@@ -29,10 +29,11 @@ def optimizer(model: nn.Module, params: Train) -> torch.optim.Optimizer:
         return ours
     keys = ("params", "lr", "peak_lr", "weight_decay")
     kept = [{key: group[key] for key in keys} for group in ours.param_groups]
-    if params.optimizer == "hypergradient":
-        from genrepro.train.hypergradient import Hypergradient
+    if params.optimizer.startswith("hypergradient"):
+        from genrepro.train.hypergradient import STACKED, Hypergradient
 
-        return Hypergradient(kept, lr=params.lr, fused=True)
+        stacked = STACKED if params.optimizer == "hypergradient_stacked" else 0.0
+        return Hypergradient(kept, lr=params.lr, fused=True, stacked=stacked)
     if params.optimizer == "prodigy":
         _require(params, "finds one rate for all layers", layer_decay=1.0)
         from prodigyopt import Prodigy
