@@ -16,18 +16,24 @@ from support.project import ROOT, Project, copy_of_the_checkout
 
 @pytest.fixture(scope="session", autouse=True)
 def warm() -> Iterator[None]:
-    """Stages of projects are forks of a process that has torch loaded (`support.warm`)."""
+    """Stages, `genrepro` and `dvc` are forks of a process that has their libraries loaded: `support.warm`."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has 100 characters at most
-    door, python = folder / "door", folder / "bin" / "python"
+    door, programs = folder / "door", folder / "bin"
     script = ROOT / "tests" / "support" / "warm.py"
-    python.parent.mkdir()
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -sS "{script}" ask "{door}" "$@"\n')
-    python.chmod(0o755)
-    server = subprocess.Popen([sys.executable, script, "serve", door, ROOT])
+    programs.mkdir()
+    for name in ("python", "dvc", "genrepro"):
+        what = "" if name == "python" else f'"{Path(sys.executable).parent / name}"'
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -sS "{script}" ask "{door}" {what} "$@"\n')
+        program.chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    server = subprocess.Popen(
+        [sys.executable, script, "serve", door, ROOT, programs / "python"], env=environment
+    )
     while not door.exists():
         assert server.poll() is None, "it could not load the libraries"
         time.sleep(0.05)
-    Project.first_on_path = [str(python.parent)]
+    Project.first_on_path = [str(programs)]
     yield
     Project.first_on_path = []
     server.kill()

@@ -48,8 +48,7 @@ def test_an_experiment_begins_with_another_by_name(reproduced: Project) -> None:
 
     # Through the queue: what it begins with neither runs nor is brought again.
     project.run("dvc", "exp", "run", "--queue", "--name", "queued", *TUNED)
-    project.run("dvc", "queue", "start")
-    project.wait_for_queue("queued")
+    project.run_queue("queued")
     queued = kept(project, "queued")
     assert queued["data"]["start_sha256"] == first["weights_sha256"] != queued["weights_sha256"]
     assert [path.name for path in place.iterdir()] == brought
