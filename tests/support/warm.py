@@ -3,11 +3,11 @@
     python warm.py serve SOCKET ROOT PYTHON    loads the libraries, and forks for each program asked for
     python warm.py ask SOCKET ...              what `python ...` means to a test's project: asks for it
 
-Stages, `genrepro` and `dvc` are such forks, and so is `python -c "import stages..."`. Each has the folder,
-the environment, the standard streams and the exit code of a process of its own. The warm `python` is its
-`sys.executable`, so what it starts is warm too. Code of genrepro itself is not loaded before the fork: a
-program imports that of its own checkout, as always. Anything else runs in a new Python: a killed stage, a
-hash seed of its own, several workers.
+Stages, `genrepro` and `dvc` are such forks, and so is `python -c` of code that names genrepro. Each has the
+folder, the environment, the standard streams and the exit code of a process of its own. The warm `python`
+is its `sys.executable`, so what it starts is warm too. Code of genrepro itself is not loaded before the
+fork: a program imports that of its own checkout, as always. Anything else runs in a new Python, and so does
+everything with a hash seed of its own or with several workers.
 """
 
 import json
@@ -32,9 +32,9 @@ def ask(path: str, arguments: list[str]) -> None:
     """Run a program in a fork, or else become Python."""
     first, *rest = arguments or [""]
     name = rest[0] if first == "-m" and rest else os.path.basename(first)  # noqa: PTH119
-    stage = name.startswith("stages.") or (first == "-c" and rest[0].lstrip().startswith("import stages"))
+    ours = name in PROGRAMS or name.startswith("stages.") or (first == "-c" and "genrepro" in rest[0])
     unusual = {"PYTHONHASHSEED", "GENREPRO_NATIVE"} & os.environ.keys()
-    if (stage or name in PROGRAMS) and not unusual and os.environ.get("GENREPRO_WORKERS") == "1":
+    if ours and not unusual and os.environ.get("GENREPRO_WORKERS") == "1":
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)
             socket.send_fds(connection, [b"!"], [0, 1, 2])
@@ -114,7 +114,7 @@ def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
             sys.argv, sys.path[:1] = rest, [folder, *given]
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
         elif first == "-c":
-            sys.argv, sys.path[:1] = ["-c"], ["", *given]
+            sys.argv, sys.path[:1] = ["-c", *rest[1:]], ["", *given]
             exec(rest[0], {"__name__": "__main__"})
         else:
             sys.argv, sys.path[:1] = arguments, [os.path.dirname(first), *given]  # noqa: PTH120
