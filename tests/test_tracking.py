@@ -77,18 +77,10 @@ def cold(forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", PYTHON)
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store in which nothing is recorded: MLflow takes two seconds to make one."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def stored(empty: Path, tmp_path: Path) -> None:
+def stored(empty_store: Path, tmp_path: Path) -> None:
     """The test's own folder has a store."""
-    shutil.copy(empty, tmp_path)
+    shutil.copy(empty_store, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -258,11 +250,11 @@ def test_a_recorder_that_dies_costs_one_line_and_no_work(
 
 
 def test_a_store_lies_in_its_repository_whatever_the_path_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     folder = tmp_path / "why? 100%20#1 höre"
     folder.mkdir()
-    shutil.copy(empty, folder)
+    shutil.copy(empty_store, folder)
     monkeypatch.chdir(folder)
     evaluate(folder, train(folder, seed=0))
     assert {path.name for path in tmp_path.iterdir()} == {folder.name}
@@ -290,11 +282,12 @@ def test_a_moved_repository_takes_its_artifacts_along(
 
 
 def test_a_relative_store_outlives_the_temporary_clone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     repository, clone = tmp_path / "repository", tmp_path / "clone"
     repository.mkdir()
     clone.mkdir()
+    shutil.copy(empty_store, repository / "runs.db")
     monkeypatch.setenv("DVC_ROOT", str(repository))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
     monkeypatch.chdir(clone)
@@ -405,8 +398,9 @@ def test_the_recorder_of_a_training_waits_for_its_evaluation(
     assert used.process is not None and other.info.run_id != run.info.run_id
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_stage_takes_its_own_environment_to_a_recorder_that_has_waited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     recorder.WAITING.parent.mkdir(parents=True)
@@ -414,6 +408,7 @@ def test_a_stage_takes_its_own_environment_to_a_recorder_that_has_waited(
     while not recorder.WAITING.exists():
         time.sleep(0.1)
     (tmp_path / "other").mkdir()
+    shutil.copy(empty_store, tmp_path / "other")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
     used, run = evaluation(tmp_path / "other", description)
     assert used.process is None and run.data.tags["stage"] == "evaluate"

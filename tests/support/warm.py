@@ -3,11 +3,11 @@
     python warm.py serve SOCKET ROOT PYTHON    loads the libraries, and forks for each program asked for
     python warm.py ask SOCKET ...              what `python ...` means to a test's project: asks for it
 
-Stages, `genrepro` and `dvc` are such forks, and so is `python -c` of code that names genrepro. Each has the
-folder, the environment, the standard streams and the exit code of a process of its own. The warm `python`
-is its `sys.executable`, so what it starts is warm too. Code of genrepro itself is not loaded before the
-fork: a program imports that of its own checkout, as always. Anything else runs in a new Python, and so does
-everything with a hash seed of its own or with several workers.
+Stages, `genrepro`, `dvc` and torchrun are such forks, and so is `python -c` of code that names genrepro.
+Each has the folder, the environment, the standard streams and the exit code of a process of its own. The
+warm `python` is its `sys.executable`, so what it starts is warm too. Code of genrepro itself is not loaded
+before the fork: a program imports that of its own checkout, as always. Anything else runs in a new Python,
+and so does everything with a hash seed of its own or with several workers.
 """
 
 import json
@@ -15,7 +15,7 @@ import os
 import socket
 import sys
 
-PROGRAMS = ("dvc", "genrepro", "genrepro.tracking")
+PROGRAMS = ("dvc", "genrepro", "genrepro.tracking", "torch.distributed.run")
 # What they import themselves, the lazily imported too.
 LIBRARIES = """
     celery.apps.worker celery.bin.celery celery.contrib.abortable dulwich.porcelain dvc._debug dvc.cli.parser
@@ -24,7 +24,7 @@ LIBRARIES = """
     hydra._internal.config_loader_impl hydra.core.override_parser.overrides_parser networkx pygit2 scmrepo.git
     av librosa.feature librosa.filters matplotlib.backends.backend_agg matplotlib.pyplot mlflow pandas
     pyarrow.dataset pyarrow.parquet ruamel.yaml safetensors.torch scipy.signal sklearn.linear_model soundfile
-    torchvision transformers typer.rich_utils
+    torch.distributed.run torchvision transformers typer.rich_utils
 """
 
 
