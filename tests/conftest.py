@@ -6,11 +6,16 @@ from genrepro.exact.numerics import pin
 pin()  # before numpy is imported: instruction sets and thread counts are read once
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.builders import Toy, make_toy
+from support.builders import ROOT, Toy, make_toy
 from support.server import Server
 
 # The claims about real data are made where there is some: a folder that holds gtzan_images/<genre>/*.png.
@@ -35,6 +40,42 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENREPRO_ACCELERATOR", "cpu")
     monkeypatch.setenv("GENREPRO_WORKERS", "1")  # pytest's workers have the processors already
     monkeypatch.setenv("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Path]:
+    """A folder with `python`, `dvc` and `genrepro`, which start at once: see `support.warm`."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has 100 characters at most
+    door, programs, real = folder / "door", folder / "bin", Path(sys.executable)
+    script = ROOT / "tests" / "support" / "warm.py"
+    programs.mkdir()
+    for name, what in {
+        "python": "",
+        "dvc": f"'{real.parent}/dvc'",
+        "genrepro": f"'{real.parent}/genrepro'",
+    }.items():
+        program = programs / name
+        program.write_text(f"#!/bin/sh\nexec '{real}' -sS '{script}' ask '{door}' {what} \"$@\"\n")
+        program.chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    server = subprocess.Popen([real, script, "serve", door, ROOT, programs / "python"], env=environment)
+    while not door.exists():
+        assert server.poll() is None, "it could not load the libraries"
+        time.sleep(0.05)
+    yield programs
+    server.kill()
+    server.wait()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database with nothing in it, to be copied: MLflow takes two seconds to make one."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ SECTION = {"channels": [2, 2, 2, 2, 2], "dropout": 0.0}
 CURVES = [(1, 1.5, 0.2, 1.6, 0.3), (2, 1.2, 0.5, 1.3, 0.4), (3, 0.9, 0.6, 1.4, 0.5)]
 EPOCH = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 TEST = {"accuracy": 0.5, "num_tracks": 4, "leaky": 0}
+PYTHON = sys.executable
 
 
 def train(folder: Path, *, seed: int) -> dict[str, Any]:
@@ -62,6 +63,24 @@ def runs_in(folder: Path) -> tuple[MlflowClient, list[Run]]:
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("genrepro")
     return client, client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+
+
+@pytest.fixture(autouse=True)
+def forked(warm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorders are forks of a process that has MLflow loaded."""
+    monkeypatch.setattr(sys, "executable", str(warm / "python"))
+
+
+@pytest.fixture
+def cold(forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorders are processes of their own, which import MLflow first."""
+    monkeypatch.setattr(sys, "executable", PYTHON)
+
+
+@pytest.fixture
+def stored(empty_store: Path, tmp_path: Path) -> None:
+    """The test's own folder has a store."""
+    shutil.copy(empty_store, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +219,7 @@ def newest() -> Run:
     raise AssertionError("no run has begun")
 
 
+@pytest.mark.usefixtures("stored")
 def test_trouble_in_the_middle_ends_tracking_and_not_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +234,7 @@ def test_trouble_in_the_middle_ends_tracking_and_not_the_work(
     assert line.startswith("genrepro: tracking stopped, the work goes on: ")
 
 
+@pytest.mark.usefixtures("cold")
 def test_a_recorder_that_dies_costs_one_line_and_no_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,10 +250,11 @@ def test_a_recorder_that_dies_costs_one_line_and_no_work(
 
 
 def test_a_store_lies_in_its_repository_whatever_the_path_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     folder = tmp_path / "why? 100%20#1 höre"
     folder.mkdir()
+    shutil.copy(empty_store, folder)
     monkeypatch.chdir(folder)
     evaluate(folder, train(folder, seed=0))
     assert {path.name for path in tmp_path.iterdir()} == {folder.name}
@@ -260,11 +282,12 @@ def test_a_moved_repository_takes_its_artifacts_along(
 
 
 def test_a_relative_store_outlives_the_temporary_clone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     repository, clone = tmp_path / "repository", tmp_path / "clone"
     repository.mkdir()
     clone.mkdir()
+    shutil.copy(empty_store, repository / "runs.db")
     monkeypatch.setenv("DVC_ROOT", str(repository))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
     monkeypatch.chdir(clone)
@@ -325,6 +348,7 @@ def stage(code: str, *arguments: str, folder: Path) -> "subprocess.CompletedProc
     )
 
 
+@pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_of_a_killed_stage_nothing_is_lost_and_its_run_is_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
@@ -355,6 +379,7 @@ def evaluation(folder: Path, description: dict[str, Any]) -> tuple[recorder.Reco
     return used, runs_in(folder)[1][0]
 
 
+@pytest.mark.usefixtures("stored")
 def test_the_recorder_of_a_training_waits_for_its_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,8 +398,9 @@ def test_the_recorder_of_a_training_waits_for_its_evaluation(
     assert used.process is not None and other.info.run_id != run.info.run_id
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_stage_takes_its_own_environment_to_a_recorder_that_has_waited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     recorder.WAITING.parent.mkdir(parents=True)
@@ -382,11 +408,13 @@ def test_a_stage_takes_its_own_environment_to_a_recorder_that_has_waited(
     while not recorder.WAITING.exists():
         time.sleep(0.1)
     (tmp_path / "other").mkdir()
+    shutil.copy(empty_store, tmp_path / "other")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
     used, run = evaluation(tmp_path / "other", description)
     assert used.process is None and run.data.tags["stage"] == "evaluate"
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_socket_that_nobody_listens_to_is_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +427,7 @@ def test_a_socket_that_nobody_listens_to_is_no_obstacle(
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.usefixtures("cold")
 def test_a_training_goes_on_before_it_is_recorded_and_its_evaluation_waits_for_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,6 +443,7 @@ def test_a_training_goes_on_before_it_is_recorded_and_its_evaluation_waits_for_b
     assert kept.keys() == {"model.safetensors", "model.json"} and all(kept.values())
 
 
+@pytest.mark.usefixtures("stored")
 def test_an_evaluation_says_what_went_wrong_after_its_training_had_gone_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -429,6 +459,7 @@ def test_an_evaluation_says_what_went_wrong_after_its_training_had_gone_on(
     assert run.data.tags["stage"] == "evaluate"
 
 
+@pytest.mark.usefixtures("cold")
 def test_a_stage_does_not_wait_for_a_server_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

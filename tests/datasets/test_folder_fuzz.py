@@ -2,7 +2,7 @@
 
 Hypothesis draws trees: names from all of Unicode and from what people and systems call things, odd suffixes,
 folders of any depth, links, pipes, hidden files, tables in the forms that spreadsheets save, packed or not.
-``GENREPRO_FUZZ`` sets the number of examples, each time others; without it they are always the same 2 000.
+``GENREPRO_FUZZ`` sets the number of examples, each time others; without it they are always the same 1 000.
 """
 
 import csv
@@ -206,7 +206,7 @@ def temporary() -> Iterator[Path]:
 
 
 @settings(
-    max_examples=int(EXAMPLES or 2000),
+    max_examples=int(EXAMPLES or 1000),
     derandomize=EXAMPLES is None,
     database=None,
     deadline=None,

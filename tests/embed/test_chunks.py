@@ -1,9 +1,6 @@
 """Claims about keeping embeddings: nothing is lost, a kill costs one chunk, cached equals in the loop."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +9,8 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from support import bodies
-from support.builders import ROOT, make_catalog, make_music, make_params, make_split, write_mels
+from support import bodies, processes
+from support.builders import make_catalog, make_music, make_params, make_split, write_mels
 
 from genrepro import models
 from genrepro.base import devices, files, tables
@@ -281,7 +278,7 @@ def test_only_bodies_of_pictures_are_built_whole(tmp_path: Path) -> None:
         models.build("pretrained", {**section, "weights": "none"}, num_genres=3, inputs={})
 
 
-# A script and no test module: torchrun starts it in every process.
+# Code and no test module: torchrun starts it in every process.
 SCRIPT = """
 import sys
 from genrepro.exact.numerics import pin, use_torch
@@ -297,20 +294,14 @@ chunks.keep(params, data=data, target=data / "embeddings.parquet", compute=devic
 """
 
 
-def test_two_processes_share_the_chunks_and_give_the_bytes_of_one(tmp_path: Path) -> None:
+def test_two_processes_share_the_chunks_and_give_the_bytes_of_one(warm: Path, tmp_path: Path) -> None:
     data = audio_set(tmp_path / "data")
     bodies.write(tmp_path / "body", "wav2vec2")
-    (tmp_path / "script.py").write_text(SCRIPT)
-    path = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))
-    environment = {**os.environ, "PYTHONPATH": path, "GENREPRO_ACCELERATOR": "cpu"}
     table = data / "embeddings.parquet"
     wanted = make_params(model="pretrained", pretrained={"weights": str(tmp_path / "body"), "segment": 0.5})
     use_torch(0)
     chunks.keep(wanted, data=data, target=table, compute=COMPUTE)
     alone = table.read_bytes()
     table.unlink()
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, tmp_path / "script.py", data, tmp_path / "body"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    processes.in_two(SCRIPT, data, tmp_path / "body", python=warm / "python")
     assert table.read_bytes() == alone

@@ -108,43 +108,57 @@ def repository(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_body_comes_from_the_hub_by_its_own_client(tmp_path: Path) -> None:
-    network, _ = bodies.write(tmp_path / "sharded", "wav2vec2", form="sharded")
-    bodies.write(tmp_path / "bin", "wav2vec2", form="bin")
-    bodies.as_mert(tmp_path / "bin")
-    (tmp_path / "sharded" / "notes.pdf").write_bytes(b"much")
-    given = {
-        "owner/sharded": repository(tmp_path / "sharded"),
-        "owner/bin": repository(tmp_path / "bin"),
-    }
-    given["owner/bin"]["config.json"] = repository(tmp_path / "sharded")["config.json"]
-    with Hub(given) as hub:
-        lines = from_hub(hub, tmp_path / "home", *((name, "main") for name in given))
-        assert lines == [f"{COMMIT} {published.sha256(network)}"] * 2
-        assert not [path for path in hub.asked if path.endswith((".py", ".pdf"))]
+ASKED = {
+    "sharded": ("owner/sharded", "main"),
+    "bin": ("owner/bin", "main"),
+    "no such model": ("owner/absent", "main"),
+    "a wrong revision": ("owner/sharded", "v9"),
+    "no safetensors": ("owner/tf", "main"),
+}
 
 
-def test_what_is_wrong_on_the_hub_is_one_sentence(subtests: pytest.Subtests, tmp_path: Path) -> None:
-    bodies.write(tmp_path / "good", "wav2vec2")
-    good = repository(tmp_path / "good")
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What is said of bodies on a hub, the hash of two of them, what the hub was asked for, and an error."""
+    folder = tmp_path_factory.mktemp("hub")
+    network, _ = bodies.write(folder / "sharded", "wav2vec2", form="sharded")
+    bodies.write(folder / "bin", "wav2vec2", form="bin")
+    bodies.as_mert(folder / "bin")
+    (folder / "sharded" / "notes.pdf").write_bytes(b"much")
+    bodies.write(folder / "good", "wav2vec2")
+    good = repository(folder / "good")
     tensorflow = {name: content for name, content in good.items() if not name.endswith(".safetensors")}
-    with Hub({"owner/good": good, "owner/tf": {**tensorflow, "tf_model.h5": b"0"}}) as hub:
-        cases = {
-            "no such model": (
-                ("owner/absent", "main"),
-                "the hub has no model owner/absent, or it is private",
-            ),
-            "a wrong revision": (("owner/good", "v9"), "has no revision 'v9': pretrained.revision must be"),
-            "no safetensors": (("owner/tf", "main"), "neither model.safetensors nor pytorch_model.bin"),
-        }
-        lines = from_hub(hub, tmp_path / "home", *(asked for asked, _ in cases.values()))
-        for (case, (_, expected)), line in zip(cases.items(), lines, strict=True):
-            with subtests.test(case=case):
-                assert expected in line
-    with subtests.test(case="no network"):
-        (line,) = from_hub(hub, tmp_path / "elsewhere", ("owner/good", "main"))
-        assert line.startswith("pretrained.weights: owner/good could not be downloaded (")
-        assert "pass -S pretrained.weights=<folder>" in line
+    given = {
+        "owner/sharded": repository(folder / "sharded"),
+        "owner/bin": repository(folder / "bin"),
+        "owner/tf": {**tensorflow, "tf_model.h5": b"0"},
+    }
+    given["owner/bin"]["config.json"] = given["owner/sharded"]["config.json"]
+    with Hub(given) as hub:
+        lines = from_hub(hub, folder / "home", *ASKED.values())
+    return {
+        **dict(zip(ASKED, lines, strict=True)),
+        "digest": published.sha256(network),
+        "asked": hub.asked,
+        "no network": from_hub(hub, folder / "elsewhere", ASKED["sharded"])[0],
+    }
+
+
+def test_a_body_comes_from_the_hub_by_its_own_client(said: dict[str, Any]) -> None:
+    assert said["sharded"] == said["bin"] == f"{COMMIT} {said['digest']}"
+    assert not [path for path in said["asked"] if path.endswith((".py", ".pdf"))]
+
+
+def test_what_is_wrong_on_the_hub_is_one_sentence(said: dict[str, Any], subtests: pytest.Subtests) -> None:
+    for case, expected in {
+        "no such model": "the hub has no model owner/absent, or it is private",
+        "a wrong revision": "has no revision 'v9': pretrained.revision must be",
+        "no safetensors": "neither model.safetensors nor pytorch_model.bin",
+        "no network": "pretrained.weights: owner/sharded could not be downloaded (",
+    }.items():
+        with subtests.test(case=case):
+            assert expected in said[case]
+    assert "pass -S pretrained.weights=<folder>" in said["no network"]
 
 
 def test_a_copy_in_the_data_folder_is_used_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

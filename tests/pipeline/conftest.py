@@ -2,37 +2,20 @@
 
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support.project import ROOT, Project, copy_of_the_checkout
+from support.project import Project, copy_of_the_checkout
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm() -> Iterator[None]:
-    """Stages of projects are forks of a process that has torch loaded (`support.warm`)."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has 100 characters at most
-    door, python = folder / "door", folder / "bin" / "python"
-    script = ROOT / "tests" / "support" / "warm.py"
-    python.parent.mkdir()
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -sS "{script}" ask "{door}" "$@"\n')
-    python.chmod(0o755)
-    server = subprocess.Popen([sys.executable, script, "serve", door, ROOT])
-    while not door.exists():
-        assert server.poll() is None, "it could not load the libraries"
-        time.sleep(0.05)
-    Project.first_on_path = [str(python.parent)]
+def warm_projects(warm: Path) -> Iterator[None]:
+    """Stages, `genrepro` and `dvc` of projects are forks of a process that has their libraries loaded."""
+    Project.first_on_path = [str(warm)]
     yield
     Project.first_on_path = []
-    server.kill()
-    server.wait()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
+from support import bodies
 from support.project import Project
-from torchvision.models import VisionTransformer
-
-from genrepro.models.vit import SIZES
 
 pytestmark = pytest.mark.pipeline
 
@@ -39,15 +36,13 @@ def test_every_command_of_dvc_works_in_a_clone_where_no_sweep_has_run(
     quiet(clone.run("dvc", "exp", "run", "--name", "here", "-S", "evaluate.confidence=0.9"))
     clone.run("git", "checkout", "--quiet", ".")
     # A queued run is a temporary clone once more, and a relative path of this one means the same there.
-    weights = clone.path / "pretrained" / "tiny.pth"
-    weights.parent.mkdir()
-    torch.save(VisionTransformer(224, 16, num_layers=12, **SIZES["tiny"]).state_dict(), weights)
-    overrides = ["model=vit", "vit.size=tiny", "vit.weights=pretrained/tiny.pth", "train.epochs=1"]
+    bodies.write(clone.path / "pretrained" / "body", "wav2vec2")
+    overrides = ["model=pretrained", "pretrained.weights=pretrained/body", "pretrained.segment=2.0"]
+    overrides += ["head.kind=linear", "segments.plan=grid", "train.epochs=1"]
     settings = [argument for override in overrides for argument in ("-S", override)]
     quiet(clone.run("dvc", "exp", "run", "--queue", "--name", "later", *settings))
-    clone.run("dvc", "queue", "start")
-    clone.wait_for_queue("later")
+    clone.run_queue("later")
     quiet(clone.run("dvc", "exp", "apply", "later"))
-    assert "weights: pretrained/tiny.pth" in (clone.path / "params.yaml").read_text()
+    assert "weights: pretrained/body" in (clone.path / "params.yaml").read_text()
     quiet(clone.run("dvc", "exp", "push", str(tmp_path / "hub.git"), "here", "later"))
     assert clone.run("git", "ls-remote", str(tmp_path / "hub.git")).stdout.count("refs/exps/") == 2

@@ -60,8 +60,7 @@ def ran(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     module.write_text(honest)
     experiment(project, "run", NAME, "--seed", "2", "--queue")
     queued_again = experiment(project, "run", NAME, "--seed", "1", "--queue")
-    project.run("dvc", "queue", "start", "--jobs", "2")
-    project.wait_for_queue(f"{NAME}-s1", f"{NAME}-s2")
+    project.run_queue(f"{NAME}-s1", f"{NAME}-s2", jobs=2)
     status = project.run("dvc", "queue", "status").stdout
     assert status.count("Success") == 2, status
     return Ran(project, at_once, changed, queued_again)

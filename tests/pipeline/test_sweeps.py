@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from support.project import TRACKED, Project, stages_run
 
 pytestmark = pytest.mark.pipeline
@@ -72,18 +73,14 @@ def test_a_sweep_and_one_of_its_cells(embedded: Project, tmp_path: Path) -> None
     assert project.json("test")["accuracy"] == pytest.approx(best["test_accuracy"], abs=1e-6)
 
     # One MLflow run for the sweep, with its figures, and its best model in the registry: the winner's own.
-    script = (
-        "import mlflow, json; from mlflow import MlflowClient;"
-        "client = MlflowClient('sqlite:///mlflow.db');"
-        "(run,) = client.search_runs(['1'], \"tags.stage = 'sweep'\");"
-        "(version,) = client.search_model_versions(\"name = 'genrepro-sweep'\");"
-        "print(json.dumps([run.data.metrics['by_loss.test_accuracy'], version.tags['weights_sha256'],"
-        "[len(client.list_artifacts(run.info.run_id, name)) for name in ('figures', 'metrics')]]))"
-    )
-    accuracy, weights, number = json.loads(project.run("python", "-c", script).stdout.splitlines()[-1])
-    assert accuracy == pytest.approx(best["test_accuracy"]) and number == [6, 5]
+    client = MlflowClient(f"sqlite:///{project.path / 'mlflow.db'}")
+    (run,) = client.search_runs(["1"], "tags.stage = 'sweep'")
+    assert run.data.metrics["by_loss.test_accuracy"] == pytest.approx(best["test_accuracy"])
+    number = {name: len(client.list_artifacts(run.info.run_id, name)) for name in ("figures", "metrics")}
+    assert number == {"figures": 6, "metrics": 5}
+    (version,) = client.search_model_versions("name = 'genrepro-sweep'")
     model = json.loads((project.path / "models" / "model.json").read_text())
-    assert weights == model["weights_sha256"]  # the same bytes as the experiment's
+    assert version.tags["weights_sha256"] == model["weights_sha256"]  # the same bytes as the experiment's
 
     # What ran once does not run again; another figure leaves the heads alone.
     done = project.run("dvc", "repro", "sweeps/dvc.yaml")

@@ -341,14 +341,14 @@ def test_an_engine_that_cannot_be_used_says_so_in_a_sentence(
 
 
 @pytest.mark.parametrize("how", [["--backend", "slurm"], []], ids=["option", "variable"])
-def test_the_stage_hands_the_backend_on(tmp_path: Path, how: list[str]) -> None:
+def test_the_stage_hands_the_backend_on(warm: Path, tmp_path: Path, how: list[str]) -> None:
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     data = tmp_path / "data" / "synthetic"
     table = make_catalog([{"track_id": "a.0", "genre": "a", "path": "a.wav"}])
     files.write_parquet(data / "catalog.parquet", [table], tables.CATALOG)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     done = subprocess.run(
-        [sys.executable, "-m", "stages.render", *how],
+        [warm / "python", "-m", "stages.render", *how],
         cwd=tmp_path,
         env=env if how else {**env, "GENREPRO_BACKEND": "slurm"},
         capture_output=True,

@@ -14,8 +14,8 @@ from genrepro.cli import app
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    with make_store(tmp_path_factory.mktemp("repository")) as found:
+def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path):  # type: ignore[no-untyped-def]
+    with make_store(tmp_path_factory.mktemp("repository"), empty=empty_store) as found:
         yield found
 
 

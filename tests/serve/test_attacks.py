@@ -17,8 +17,8 @@ from support.registered import Store, expected, make_store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with make_store(tmp_path_factory.mktemp("repository")) as found:
+def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Store]:
+    with make_store(tmp_path_factory.mktemp("repository"), empty=empty_store) as found:
         yield found
 
 

@@ -31,8 +31,8 @@ from genrepro.tracking.runs import Run, opening
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with make_store(tmp_path_factory.mktemp("repository")) as found:
+def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Store]:
+    with make_store(tmp_path_factory.mktemp("repository"), empty=empty_store) as found:
         yield found
 
 

@@ -67,10 +67,9 @@ class Project:
         return self.run("python", "-m", f"stages.{name}", check=False)
 
     def stages(self, *names: str) -> None:
-        """Run stages one after another in one process, without DVC: a start with torch takes two seconds."""
-        modules = ", ".join(names)
-        calls = f"run(lambda: [stage.main() for stage in ({modules},)])"
-        self.run("python", "-c", f"import stages; from stages import run, {modules}; {calls}")
+        """Run stages one after another, without DVC."""
+        for name in names:
+            self.run("python", "-m", f"stages.{name}")
 
     def set(self, **sections: object) -> None:
         """Change params.yaml: a section's keys, or a top-level value."""
@@ -108,24 +107,28 @@ class Project:
         shutil.copytree(self.path, path, symlinks=True)
         return Project(path, **environment)
 
-    def wait_for_queue(self, *names: str) -> None:
-        """Until the queue's workers have nothing left, at most ten minutes.
+    def run_queue(self, *names: str, jobs: int = 1) -> None:
+        """Run DVC's queue until the experiments ``names`` are there, at most ten minutes.
 
-        Git shows in a blink that the experiments ``names`` are there. To ask DVC takes a second of processor
-        time, so it is asked at the end, and now and then in case one of them fails.
+        The queue's workers hold the output that they are given until they end, ten seconds after the last
+        run, so they get none. Git shows in a blink that an experiment is there. To ask DVC takes two seconds,
+        so it is asked now and then, in case one has failed.
         """
+        start = ["dvc", "queue", "start", "--jobs", str(jobs)]
+        subprocess.run(
+            start, cwd=self.path, env=self.environment, stdout=subprocess.DEVNULL, timeout=300, check=True
+        )
         status, deadline = "", time.monotonic() + 600
         asked = time.monotonic()
         while time.monotonic() < deadline:
             there = self.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
-            if all(any(ref.endswith(f"/{name}") for ref in there) for name in names) or (
-                time.monotonic() > asked + 20
-            ):
+            if all(any(ref.endswith(f"/{name}") for ref in there) for name in names):
+                return
+            if time.monotonic() > asked + 20:
                 status = self.run("dvc", "queue", "status").stdout
+                assert "Queued" in status or "Running" in status, status
                 asked = time.monotonic()
-                if "Queued" not in status and "Running" not in status:
-                    return
-            time.sleep(0.5)
+            time.sleep(0.2)
         raise AssertionError(status)
 
     def clone(self, path: Path, **environment: str) -> "Project":

@@ -1,6 +1,7 @@
 """A repository whose model is registered in MLflow, and what `genrepro predict` says of its clips."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,8 +59,12 @@ class Store:
 
 
 @contextmanager
-def make_store(folder: Path) -> Iterator[Store]:
-    """A model, two clips and a store in ``folder``, in which the model has been registered."""
+def make_store(folder: Path, *, empty: Path) -> Iterator[Store]:
+    """A model, two clips and a store in ``folder``, in which the model has been registered.
+
+    The store is a copy of the database ``empty``.
+    """
+    shutil.copy(empty, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):

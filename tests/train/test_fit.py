@@ -17,6 +17,7 @@ from genrepro import models
 from genrepro.base import devices
 from genrepro.base.errors import GenreproError
 from genrepro.exact import numerics, streams
+from genrepro.models import vit
 from genrepro.models.shared import batches, checkpoint
 from genrepro.models.shared.inputs import Features
 from genrepro.models.shared.voting import segment_probabilities, vote
@@ -226,8 +227,9 @@ OTHERS = {
 
 @pytest.mark.parametrize("model", OTHERS)
 def test_every_model_is_trained_kept_and_votes_as_it_was_validated(
-    model: str, toy: Toy, tmp_path: Path
+    model: str, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(vit.SIZES, "tiny", {"hidden_dim": 24, "num_heads": 2, "mlp_dim": 48})
     config = make_params(model=model, train={**PLAIN, "epochs": 2, "lr": 0.003}, **{model: OTHERS[model]})
     seed_torch(0)
     description = checkpoint.describe(

@@ -1,16 +1,13 @@
 """Claims about several processes: they make the steps of one (gloo on the CPU, two processes, torchrun)."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.builders import ROOT
+from support import processes
 
-# A script and no test module: torchrun starts it in every process. Starting is what takes time, so one launch
+# Code and no test module: torchrun starts it in every process. Starting is what takes time, so one launch
 # trains all: 12 tracks in batches of 6, of 3, where one process has two segments and the other one, and of 1.
 SCRIPT = """
 import json, sys
@@ -51,32 +48,22 @@ if devices.rank() == 0:
 """
 
 
-def trained(folder: Path, *, processes: int) -> dict[str, Any]:
-    """By model and batch size: the curves, or the sentence that refused it."""
-    folder.mkdir()
-    (folder / "script.py").write_text(SCRIPT)
-    command = [sys.executable, str(folder / "script.py")]
-    if processes > 1:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        command[1:1] = launcher
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))}
-    done = subprocess.run(
-        [*command, str(folder)], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def two(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What two processes found, by model and batch size: the curves, or the sentence that refused it."""
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENREPRO_WORKERS", "1")
+        patch.setenv("GENREPRO_ACCELERATOR", "cpu")
+        processes.in_two(SCRIPT, folder, python=warm / "python")
     return json.loads((folder / "found.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What two processes found."""
-    return trained(tmp_path_factory.mktemp("processes") / "two", processes=2)
-
-
 def test_two_processes_reach_the_validation_loss_of_one_on_the_same_batches(
-    two: dict[str, Any], tmp_path: Path, subtests: pytest.Subtests
+    two: dict[str, Any], warm: Path, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    one = trained(tmp_path / "one", processes=1)
+    processes.in_one(SCRIPT, tmp_path, python=warm / "python")
+    one = json.loads((tmp_path / "found.json").read_text())
     for case in ("lstm 6", "ast 3"):
         with subtests.test(case=case):
             for mine, theirs in zip(one[case], two[case], strict=True):
