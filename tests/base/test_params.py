@@ -1,6 +1,7 @@
 """Claims about params.yaml: what is wrong ends in one sentence that names the key, before any work."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,37 @@ def test_a_password_in_the_source_is_refused_before_anything_keeps_it(tmp_path: 
         assert "source holds a user or a password" in message and "hunter2" not in message
     for source in ("https://example.org/a@b.zip", "/music/a@b", "auto"):
         assert params.load(write(tmp_path / "p.yaml", {"source": source})).source == source
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"ast.patches": "frames", "ast.weights": "audioset"}, "ast.weights = 'audioset' must be none, or"),
+        ({"ast.patches": "convolutions"}, "ast.patch_size = 16 must be a power of 2 and equal to ast.stride"),
+        ({"ast.patches": "convolutions", "ast.patch_size": 12, "ast.stride": 12}, "ast.patch_size = 12 must"),
+        ({"vit.image_size": 120}, "vit.image_size = 120 must be a multiple of 16"),
+        (
+            {"vit.weights": "imagenet", "vit.image_size": 112},
+            "vit.weights = 'imagenet' must be none or a path",
+        ),
+        ({"vit.weights": "imagenet", "vit.stem": "convolutions"}, "or vit.stem patch and vit.image_size 224"),
+        (
+            {"model": "ast", "ast.patches": "convolutions", "ast.stride": 16, "train.objective": "m2d"},
+            "train.objective = m2d would show masked patches in their neighbours",
+        ),
+        (
+            {
+                "model": "vit",
+                "vit.trainable_blocks": "all",
+                "vit.stem": "convolutions",
+                "train.objective": "m2d",
+            },
+            "train.objective = m2d would show masked patches in their neighbours",
+        ),
+    ],
+)
+def test_patches_and_stems_fit_weights_and_masks(
+    changes: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GenreproError, match=re.escape(sentence)):
+        params.load(write(tmp_path / "p.yaml", changes))

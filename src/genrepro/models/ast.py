@@ -5,6 +5,10 @@ AST report's: 12 layers of 768 with 6 heads and 1536 inner units, dropout 0.1, f
 stage does the report's downscaling by 4 in both axes: ``segments.max_mels`` 32 of 128 bands,
 ``max_frame_rate`` 12 of 43 Hz.
 
+**Other patches** (``patches``), for a body from scratch. ``frames``: all bands of a few frames, as the
+paper's patches of 128 x 2, which were better there without pretraining. ``convolutions``: a stem in place of
+the one layer, after Xiao et al., "Early Convolutions Help Transformers See Better", NeurIPS 2021.
+
 **AudioSet's weights** (``weights: audioset``) belong to another configuration, 12 heads and 3072 inner units,
 and to another spectrogram: 16 kHz, windows of 25 ms every 10 ms, 128 bands from 20 Hz. The nearest settings
 of this pipeline are ``mel.sample_rate`` 16000, ``n_fft`` 512, ``hop_length`` 160, ``fmin`` 20, ``fmax`` 8000,

@@ -4,6 +4,9 @@ Dosovitskiy et al., ICLR 2021. The smaller sizes are those of DeiT (Touvron et a
 `torchvision.models.VisionTransformer` without its head, so that its state dict is torchvision's own. A
 segment becomes a picture of 224 x 224 pixels. Its embedding is the class token after the last layer norm.
 
+For a body from scratch, ``stem: convolutions`` makes the tokens by torchvision's convolutional stem (Xiao et
+al., NeurIPS 2021), and ``image_size`` may be smaller.
+
 **The picture** is drawn by `shared.drawing`, resized to 224 x 224 (bilinear, antialiased) and normalised with
 ImageNet's mean and deviation.
 
