@@ -178,3 +178,21 @@ def test_the_rate_follows_an_independent_implementation(stacked: float) -> None:
         assert learner.param_groups[0]["lr"] == pytest.approx(rates[-1], rel=1e-3)
     assert min(rates) < lr  # 0.5 overshoots, so the rate falls
     np.testing.assert_allclose(ours.detach().numpy(), weights, rtol=1e-2, atol=1e-3)
+
+
+def test_a_rate_a_thousand_times_too_small_is_found_by_the_stack_alone() -> None:
+    def left(stacked: float) -> float:
+        """Share of the loss that is left after 100 steps."""
+        weights = torch.zeros(3, requires_grad=True)
+        learner = hypergradient.Hypergradient(
+            [weights], lr=1e-5, weight_decay=0.0, fused=True, stacked=stacked
+        )
+        for _ in range(100):
+            learner.zero_grad()
+            quadratic(weights).backward()
+            learner.param_groups[0]["lr"] = 1e-5
+            learner.step()
+        return float(quadratic(weights.detach()) / quadratic(torch.zeros(3)))
+
+    assert left(0.0) > 0.9
+    assert left(hypergradient.STACKED) < 0.1
