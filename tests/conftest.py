@@ -5,17 +5,16 @@ from genrepro.exact.numerics import pin
 # ruff: noqa: E402 - every other import comes after pin()
 pin()  # before numpy is imported: instruction sets and thread counts are read once
 
+import gc
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.builders import ROOT, Toy, make_toy
+from support.builders import Toy, make_toy
+from support.processes import Warm
 from support.server import Server
 
 # The claims about real data are made where there is some: a folder that holds gtzan_images/<genre>/*.png.
@@ -42,30 +41,47 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect no garbage while tests are collected: imports make millions of objects, and all stay."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Do not look through what was imported whenever garbage is collected."""
+    gc.freeze()
+    gc.enable()
+
+
+SERVER = pytest.StashKey[Warm]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist's workers share one server, which loads its libraries while they collect the tests."""
+    stash = node.config.stash
+    if SERVER not in stash:
+        stash[SERVER] = Warm()
+    node.workerinput["warm"] = str(stash[SERVER].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SERVER in config.stash:
+        config.stash[SERVER].stop()
+
+
 @pytest.fixture(scope="session")
-def warm() -> Iterator[Path]:
+def warm(pytestconfig: pytest.Config) -> Iterator[Path]:
     """A folder with `python`, `dvc` and `genrepro`, which start at once: see `support.warm`."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has 100 characters at most
-    door, programs, real = folder / "door", folder / "bin", Path(sys.executable)
-    script = ROOT / "tests" / "support" / "warm.py"
-    programs.mkdir()
-    for name, what in {
-        "python": "",
-        "dvc": f"'{real.parent}/dvc'",
-        "genrepro": f"'{real.parent}/genrepro'",
-    }.items():
-        program = programs / name
-        program.write_text(f"#!/bin/sh\nexec '{real}' -sS '{script}' ask '{door}' {what} \"$@\"\n")
-        program.chmod(0o755)
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    server = subprocess.Popen([real, script, "serve", door, ROOT, programs / "python"], env=environment)
-    while not door.exists():
-        assert server.poll() is None, "it could not load the libraries"
+    shared = getattr(pytestconfig, "workerinput", {}).get("warm")
+    server = None if shared else Warm()
+    folder = Path(shared) if server is None else server.folder
+    deadline = time.monotonic() + 120
+    while not (folder / "door").exists():
+        assert time.monotonic() < deadline and (server is None or server.runs()), "it loads no libraries"
         time.sleep(0.05)
-    yield programs
-    server.kill()
-    server.wait()
-    shutil.rmtree(folder)
+    yield folder / "bin"
+    if server is not None:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
