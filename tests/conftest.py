@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from support.builders import Toy, make_toy
 from support.processes import Warm
 from support.server import Server
@@ -20,6 +21,33 @@ from support.server import Server
 # The claims about real data are made where there is some: a folder that holds gtzan_images/<genre>/*.png.
 REAL_DATA = os.environ.get("GENREPRO_TEST_DATA")
 collect_ignore = [] if REAL_DATA else ["datasets/test_real_data.py"]
+
+
+# A worker of pytest-xdist gets a file at a time. These take 10 to 50 s, so they start first, else one worker
+# would wait for the other in the end. The second needs none of what the first makes or waits for.
+LONGEST = (
+    "pipeline/test_experiment.py",
+    "datasets/test_folder_fuzz.py",
+    "test_tracking.py",
+    "pipeline/test_repro.py",
+    "pipeline/test_downloads.py",
+    "pipeline/test_sweeps.py",
+    "pipeline/test_tutorial.py",
+    "pipeline/test_review.py",
+    "pipeline/test_bodies.py",
+    "pipeline/test_clones.py",
+    "pipeline/test_starts.py",
+    "models/test_published.py",
+    "models/test_weights.py",
+    "sweep/test_heads.py",
+    "render/test_write.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first. The tests of a file, and all other files, keep their order."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session")
@@ -85,12 +113,24 @@ def warm(pytestconfig: pytest.Config) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database with nothing in it, to be copied: MLflow takes two seconds to make one."""
-    from mlflow import MlflowClient
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all of pytest-xdist's workers have: what one of them makes there, the others wait for."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
+
+@pytest.fixture(scope="session")
+def empty_store(shared: Path) -> Path:
+    """MLflow's database with nothing in it, to be copied: MLflow takes two seconds to make one."""
+    path = shared / "empty" / "mlflow.db"
+    with FileLock(shared / "empty.lock"):
+        if not path.exists():
+            from mlflow import MlflowClient
+
+            making = shared / "making" / "mlflow.db"
+            making.parent.mkdir()
+            MlflowClient(f"sqlite:///{making}").search_experiments()
+            making.parent.rename(path.parent)
     return path
 
 
