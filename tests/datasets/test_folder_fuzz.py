@@ -2,7 +2,7 @@
 
 Hypothesis draws trees: names from all of Unicode and from what people and systems call things, odd suffixes,
 folders of any depth, links, pipes, hidden files, tables in the forms that spreadsheets save, packed or not.
-``GENREPRO_FUZZ`` sets the number of examples, each time others; without it they are always the same 1 000.
+``GENREPRO_FUZZ`` sets the number of examples, each time others; without it they are always the same 2 000.
 """
 
 import csv
@@ -13,10 +13,12 @@ import shutil
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -50,6 +52,12 @@ ODD = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=None, typed=True)
+def pick(*choices: Any) -> st.SearchStrategy[Any]:
+    """One of them; kept, because Hypothesis takes its time to check a new strategy."""
+    return st.sampled_from(choices)
+
+
 def fits(name: str) -> bool:
     """Whether a file system takes it as a name."""
     return name not in (".", "..") and 0 < len(os.fsencode(name)) <= 120
@@ -63,6 +71,18 @@ folders = st.one_of(st.sampled_from(KNOWN), st.sampled_from(KNOWN), any_text).fi
 names = st.one_of(*[st.sampled_from(KNOWN), any_text] * 6, any_bytes).filter(fits)
 suffixes = st.one_of(
     st.sampled_from(layouts.SUFFIXES), st.sampled_from(layouts.SUFFIXES), st.sampled_from(ODD)
+)
+
+texts = st.one_of(st.sampled_from([*KNOWN, "", ""]), any_text)
+SPELLINGS = (str, str, str, str.upper, str.title, lambda name: f" {name} ")  # of a table's columns
+SPELLED: tuple[Callable[[PurePosixPath], str], ...] = (  # of its paths
+    str,
+    lambda path: unicodedata.normalize("NFD", str(path)),
+    lambda path: str(path).replace("/", "\\"),
+    lambda path: f"/music/{path}",
+    lambda path: str(path).upper(),
+    lambda path: str(path.with_suffix(".wav")),
+    lambda path: "/".join(path.parts[-2:]),
 )
 
 
@@ -79,7 +99,7 @@ class Tree:
 
 @st.composite
 def trees(draw: st.DrawFn) -> Tree:
-    tree = Tree(layout=draw(st.sampled_from(LAYOUTS)))
+    tree = Tree(layout=draw(pick(*LAYOUTS)))
     wrapper = draw(st.lists(folders, max_size=2))
     pool = draw(st.lists(folders, min_size=1, max_size=4, unique=True))
     *asked, _ = tree.layout.split("/")
@@ -87,19 +107,19 @@ def trees(draw: st.DrawFn) -> Tree:
     for _ in range(draw(st.integers(0, 6))):
         where = list(wrapper)
         for kind in asked:
-            num_folders = draw(st.sampled_from([1, 1, 0, 2])) if kind == "**" else 1
+            num_folders = draw(pick(1, 1, 0, 2)) if kind == "**" else 1
             where += [draw(sides if kind == "split" else st.sampled_from(pool)) for _ in range(num_folders)]
         name = draw(names) + draw(suffixes)
         if fits(name):
-            tree.files[PurePosixPath(*where, name)] = draw(st.sampled_from(CONTENTS))
-    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):  # anything anywhere
+            tree.files[PurePosixPath(*where, name)] = draw(pick(*CONTENTS))
+    for _ in range(draw(pick(0, 0, 1, 2))):  # anything anywhere
         where, name = draw(st.lists(st.one_of(st.sampled_from(pool), folders), max_size=4)), draw(names)
-        tree.files[PurePosixPath(*where, name)] = draw(st.sampled_from(CONTENTS))
+        tree.files[PurePosixPath(*where, name)] = draw(pick(*CONTENTS))
     if draw(st.booleans()):
         beside = draw(st.sampled_from([wrapper, wrapper, []]))
-        title = draw(st.sampled_from(["tracks.csv", "tracks.csv", "tracks.csv", "Tracks.csv", "tracks.tsv"]))
+        title = draw(pick("tracks.csv", "tracks.csv", "tracks.csv", "Tracks.csv", "tracks.tsv"))
         tree.files[PurePosixPath(*beside, title)] = draw(tables(list(tree.files)))
-    tree.packed = draw(st.sampled_from([False, False, False, True]))
+    tree.packed = draw(pick(False, False, False, True))
     if not tree.packed and draw(st.booleans()):
         places = [PurePosixPath("x"), *tree.files, *(path.parent / "link" for path in tree.files)]
         targets = [".", "..", "nowhere", *map(str, pool), *(path.name for path in tree.files)]
@@ -107,7 +127,7 @@ def trees(draw: st.DrawFn) -> Tree:
             tree.links[draw(st.sampled_from(places)).with_suffix(draw(suffixes).strip(".") and ".mp3")] = (
                 draw(st.sampled_from(targets))
             )
-        if draw(st.sampled_from([False, False, True])):
+        if draw(pick(False, False, True)):
             tree.pipes.append(draw(st.sampled_from(places)).with_name("pipe.wav"))
     return tree
 
@@ -118,41 +138,31 @@ def tables(draw: st.DrawFn, paths: list[PurePosixPath]) -> bytes:
     columns = draw(st.permutations(["path", "artist", "album", "title", "split"]))
     columns = ["path", *columns[: draw(st.integers(1, 4))]]
     columns = list(dict.fromkeys(columns))
-    spelling = draw(st.sampled_from([str, str, str, str.upper, str.title, lambda name: f" {name} "]))
+    spelling = draw(pick(*SPELLINGS))
     header = [spelling(column) for column in columns]
-    if draw(st.sampled_from([False] * 5 + [True])):
-        header.append(draw(st.sampled_from(["artst", "year", "", "path"])))
-    spelled = [
-        str,
-        lambda path: unicodedata.normalize("NFD", str(path)),
-        lambda path: str(path).replace("/", "\\"),
-        lambda path: f"/music/{path}",
-        lambda path: str(path).upper(),
-        lambda path: str(path.with_suffix(".wav")),
-        lambda path: "/".join(path.parts[-2:]),
-    ]
-    texts = st.one_of(st.sampled_from([*KNOWN, "", ""]), any_text)
+    if draw(pick(*[False] * 5, True)):
+        header.append(draw(pick("artst", "year", "", "path")))
     rows = []
     for path in paths:
         if draw(st.booleans()):
             cells = {
-                "path": draw(st.sampled_from(spelled))(path),
-                "split": draw(st.sampled_from(["", "train", "Test"])),
+                "path": draw(pick(*SPELLED))(path),
+                "split": draw(pick("", "train", "Test")),
             }
             rows.append([cells[name] if name in cells else draw(texts) for name in columns])
-    for _ in range(draw(st.sampled_from([0, 0, 1]))):
+    for _ in range(draw(pick(0, 0, 1))):
         rows.append(["rock/gone.mp3", *(draw(texts) for _ in columns[1:])])
     content = io.StringIO(newline="")
-    separator = draw(st.sampled_from(",;\t|"))
-    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
-    end = draw(st.sampled_from(["\r\n", "\n"]))
+    separator = draw(pick(*",;\t|"))
+    quoting = draw(pick(csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    end = draw(pick("\r\n", "\n"))
     writer = csv.writer(content, delimiter=separator, quoting=quoting, lineterminator=end)
-    if draw(st.sampled_from([False, False, True])):
+    if draw(pick(False, False, True)):
         content.write(f"sep={separator}{end}")
     writer.writerows([header, *rows, *draw(st.sampled_from([[], [[""] * len(header)]]))])
-    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1"]))
+    encoding = draw(pick("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1"))
     encoded = content.getvalue().encode(encoding, "replace")
-    return encoded if draw(st.sampled_from([True] * 9 + [False])) else encoded[: len(encoded) // 2]
+    return encoded if draw(pick(*[True] * 9, False)) else encoded[: len(encoded) // 2]
 
 
 def write(tree: Tree, root: Path) -> None:
@@ -206,7 +216,7 @@ def temporary() -> Iterator[Path]:
 
 
 @settings(
-    max_examples=int(EXAMPLES or 1000),
+    max_examples=int(EXAMPLES or 2000),
     derandomize=EXAMPLES is None,
     database=None,
     deadline=None,

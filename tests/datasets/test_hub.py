@@ -1,7 +1,6 @@
 """Claims about data sets of Hugging Face: bytes arrive as they are, columns are found, nothing is guessed."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -219,28 +218,43 @@ def test_a_name_that_is_neither_a_folder_nor_an_id_is_one_sentence(tmp_path: Pat
         hub.acquire(params=make_params(dataset="hub"), raw=tmp_path)
 
 
-def from_loopback(
-    served: Hub, source: str, raw: Path, *, revision: str = "main"
-) -> subprocess.CompletedProcess:
-    """In a process of its own: the libraries read HF_ENDPOINT when they are imported."""
-    code = (
-        "import pathlib; from support.builders import make_params; from genrepro.datasets import hub;"
-        f"params = make_params(dataset='hub', source={source!r}, hub={{'revision': {revision!r}}});"
-        f"hub.acquire(params=params, raw=pathlib.Path({str(raw)!r}))"
-    )
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+FROM_LOOPBACK = """
+import pathlib, sys
+from support.builders import make_params
+from genrepro.base.errors import GenreproError
+from genrepro.datasets import hub
+
+for source, revision, raw in zip(*[iter(sys.argv[1:])] * 3):
+    pathlib.Path(raw).mkdir()
+    params = make_params(dataset="hub", source=source, hub={"revision": revision})
+    try:
+        hub.acquire(params=params, raw=pathlib.Path(raw))
+        print("acquired")
+    except GenreproError as error:
+        print(error)
+"""
+
+
+def from_loopback(served: Hub, home: Path, *asked: tuple[str, str, Path]) -> list[str]:
+    """What becomes of each source, revision and folder: "acquired", or a sentence.
+
+    In a process of its own: the libraries read HF_ENDPOINT when they are imported.
+    """
     env = {
         "HF_ENDPOINT": served.url,
-        "HF_HOME": str(raw / "home"),
+        "HF_HOME": str(home),
         "no_proxy": "127.0.0.1",
-        "PYTHONPATH": path,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]),
     }
-    raw.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | env, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", FROM_LOOPBACK, *(str(value) for each in asked for value in each)],
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
-    shutil.rmtree(raw / "home", ignore_errors=True)
-    return done
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_a_data_set_of_the_hub_is_streamed_from_the_commit_that_is_named(tmp_path: Path) -> None:
@@ -248,16 +262,18 @@ def test_a_data_set_of_the_hub_is_streamed_from_the_commit_that_is_named(tmp_pat
     files = {f"data/{path.name}": path.read_bytes() for path in folder.iterdir()}
     loose = {f"{genre}/one.wav": CLIPS[0] for genre in GENRES}
     with Hub({"me/embedded": files | {"README.md": b"# mine\n"}, "me/loose": loose}) as served:
-        for source, revision, num_rows in (
-            ("me/embedded", COMMIT, 6),
-            ("https://huggingface.co/datasets/me/loose", "main", 2),
-        ):
-            raw = tmp_path / f"raw{num_rows}"
-            done = from_loopback(served, source, raw, revision=revision)
-            assert done.returncode == 0, done.stderr
-            found = hub.read_catalog(raw)
-            assert len(found) == num_rows and found["fault"].isna().all()
-            assert {(raw / path).read_bytes() for path in found["path"]} <= set(CLIPS)
-        for source, revision in (("me/nothing", "main"), ("me/embedded", "v2")):
-            done = from_loopback(served, source, tmp_path / f"raw-{revision}", revision=revision)
-            assert "GenreproError: source = " in done.stderr.splitlines()[-1], done.stderr
+        embedded, separate, nothing, unknown = from_loopback(
+            served,
+            tmp_path / "home",
+            ("me/embedded", COMMIT, tmp_path / "embedded"),
+            ("https://huggingface.co/datasets/me/loose", "main", tmp_path / "loose"),
+            ("me/nothing", "main", tmp_path / "nothing"),
+            ("me/embedded", "v2", tmp_path / "unknown"),
+        )
+    assert embedded == separate == "acquired"
+    for name, num_rows in (("embedded", 6), ("loose", 2)):
+        raw = tmp_path / name
+        found = hub.read_catalog(raw)
+        assert len(found) == num_rows and found["fault"].isna().all()
+        assert {(raw / path).read_bytes() for path in found["path"]} <= set(CLIPS)
+    assert nothing.startswith("source = ") and unknown.startswith("source = ")

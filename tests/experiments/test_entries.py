@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from support.builders import ROOT
-from support.entries import COMMITTED, FILE, SONGS, load, songs
+from support.entries import FILE, SONGS, committed, load, songs
 
 from genrepro.base import params
 from genrepro.base.errors import GenreproError
@@ -30,7 +30,7 @@ def complaint(path: Path, **entries: Any) -> str:
 def test_every_committed_experiment_is_one_that_the_stages_accept() -> None:
     """Its parameters are those of a params.yaml into which its overrides were written."""
     yaml = YAML(typ="safe")
-    for experiment in COMMITTED.values():
+    for experiment in committed().values():
         values = yaml.load(ROOT / "params.yaml")
         for dotted, value in experiment.overrides.items():
             *above, key = dotted.split(".")
@@ -44,7 +44,7 @@ def test_every_committed_experiment_is_one_that_the_stages_accept() -> None:
 
 
 def test_every_committed_run_has_a_name_that_git_accepts() -> None:
-    for experiment in COMMITTED.values():
+    for experiment in committed().values():
         reference = f"refs/exps/00/00/{experiment.run_name(0)}"
         assert subprocess.run(["git", "check-ref-format", reference], check=False).returncode == 0
 
@@ -52,7 +52,7 @@ def test_every_committed_run_has_a_name_that_git_accepts() -> None:
 def test_every_row_of_both_reports_tables_is_there() -> None:
     published = {
         name: (found.published.accuracy, found.published.num_correct, found.published.num_tracks)
-        for name, found in COMMITTED.items()
+        for name, found in committed().items()
         if found.published and not found.group.startswith("bodies")
     }
     assert published == {
@@ -72,7 +72,7 @@ def test_every_row_of_both_reports_tables_is_there() -> None:
 
 
 def test_the_reports_cells_are_as_the_reports_say() -> None:
-    first, second = COMMITTED["vit-sweep-1"].params, COMMITTED["vit-sweep-2"].params
+    first, second = committed()["vit-sweep-1"].params, committed()["vit-sweep-2"].params
     assert (first.train.lr, first.train.weight_decay, first.train.epochs) == (0.0026, 0.005, 25)
     assert (second.train.lr, second.train.weight_decay, second.train.epochs) == (0.0016, 0.012, 15)
     assert (first.train.select, second.train.select) == ("validation_accuracy", "validation_loss")
@@ -87,7 +87,7 @@ def test_the_reports_cells_are_as_the_reports_say() -> None:
             0,
             218,
         )
-    ast = COMMITTED["ast-fma-small"].params
+    ast = committed()["ast-fma-small"].params
     assert (ast.train.batch_size, ast.train.lr, ast.train.weight_decay) == (64, 0.001, 0.01)
     assert (ast.segments.duration, ast.segments.max_mels, ast.ast.num_heads) == (5.0, 32, 6)
 
@@ -95,7 +95,7 @@ def test_the_reports_cells_are_as_the_reports_say() -> None:
 def test_a_control_differs_from_its_experiment_in_the_weights_alone() -> None:
     for name in ("sweep-1", "sweep-2", "sweep-1-by-loss", "sweep-2-by-accuracy", "stratified", "official"):
         kind = "" if name in ("sweep-1", "sweep-2") else "-imagenet"
-        one, other = (COMMITTED[f"vit{weights}-{name}"].params for weights in (kind, "-random-weights"))
+        one, other = (committed()[f"vit{weights}-{name}"].params for weights in (kind, "-random-weights"))
         values, control = experiments.recipe(one), experiments.recipe(other)
         assert {key for key in values if values[key] != control[key]} == {"vit.weights"}
 
@@ -157,10 +157,10 @@ def test_an_entry_with_folds_has_a_run_for_each_and_one_recipe_for_all(tmp_path:
 
 
 def test_what_must_be_brought_is_told_from_the_parameters() -> None:
-    assert COMMITTED["vit-sweep-1"].needs == ("gtzan_images", "ImageNet's weights")
-    assert COMMITTED["vit-random-weights-sweep-1"].needs == ("gtzan_images",)
-    assert COMMITTED["ast-audioset-fma-mini"].needs == ("fma_mini", "AudioSet's weights")
-    assert COMMITTED["synthetic-ast-report-artist"].needs == ()
+    assert committed()["vit-sweep-1"].needs == ("gtzan_images", "ImageNet's weights")
+    assert committed()["vit-random-weights-sweep-1"].needs == ("gtzan_images",)
+    assert committed()["ast-audioset-fma-mini"].needs == ("fma_mini", "AudioSet's weights")
+    assert committed()["synthetic-ast-report-artist"].needs == ()
 
 
 def test_a_mistake_in_an_entry_is_one_sentence(tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -255,7 +255,7 @@ def test_a_question_that_no_two_experiments_answer_is_one_sentence(
 
 
 def test_names_and_patterns_choose_each_experiment_once() -> None:
-    chosen = experiments.select(COMMITTED, ["vit-sweep-2", "vit-sweep-?"])
+    chosen = experiments.select(committed(), ["vit-sweep-2", "vit-sweep-?"])
     assert [found.name for found in chosen] == ["vit-sweep-2", "vit-sweep-1"]
 
 
@@ -263,15 +263,15 @@ def test_an_unknown_experiment_is_one_sentence_with_the_nearest() -> None:
     with pytest.raises(
         GenreproError, match=r"no experiment 'vit-swep-1' .* near it are vit-sweep-1, vit-sweep-2"
     ):
-        experiments.select(COMMITTED, ["vit-swep-1"])
+        experiments.select(committed(), ["vit-swep-1"])
     with pytest.raises(GenreproError, match=r"no experiment 'zzz' .* `genrepro experiment list` names them"):
-        experiments.select(COMMITTED, ["zzz"])
+        experiments.select(committed(), ["zzz"])
     with pytest.raises(
         GenreproError, match=r"'vit-sweep-1-s3' .* a run of vit-sweep-1: --seed 3 runs it alone"
     ):
-        experiments.select(COMMITTED, ["vit-sweep-1-s3"])
+        experiments.select(committed(), ["vit-sweep-1-s3"])
     with pytest.raises(GenreproError, match=r"a run of images-cnn-folds: --seed 0 runs it alone"):
-        experiments.select(COMMITTED, ["images-cnn-folds-s0-f3"])
+        experiments.select(committed(), ["images-cnn-folds-s0-f3"])
 
 
 def test_a_start_must_be_one_trained_model_of_the_file(tmp_path: Path) -> None:

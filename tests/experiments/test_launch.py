@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from support.builders import ROOT
-from support.entries import COMMITTED, SONGS, load, songs
+from support.entries import SONGS, committed, load, songs
 from support.repository import Repository
 from typer.testing import CliRunner
 
@@ -58,7 +58,7 @@ def test_a_fold_is_a_run_of_its_own(project: Repository) -> None:
 def test_dvc_reads_every_override_back_as_it_stands_in_the_file() -> None:
     """By the grammar of Hydra, which DVC hands it to."""
     parser = OverridesParser.create()
-    for experiment in COMMITTED.values():
+    for experiment in committed().values():
         for settings in arguments(experiment, seeds=[0], extra=["source=auto"]).values():
             # DVC takes a file's name away before Hydra reads what follows it.
             read = {key: parser.parse_override(f"{key.rpartition(':')[2]}={value}").value() for key, value in
@@ -101,7 +101,7 @@ def test_a_named_source_goes_before_the_folder(project: Repository) -> None:
 
 
 def test_data_that_can_be_downloaded_needs_no_source() -> None:
-    settings = arguments(COMMITTED["ast-fma-mini"], extra=[], data=None)["ast-fma-mini-s0"]
+    settings = arguments(committed()["ast-fma-mini"], extra=[], data=None)["ast-fma-mini-s0"]
     assert not [setting for setting in settings if setting.startswith("source")]
 
 
@@ -192,7 +192,7 @@ def test_a_source_of_any_name_reaches_dvc_as_it_is(subtests: pytest.Subtests) ->
     ]:
         with subtests.test(value=value):
             (settings,) = launch.commands(
-                [COMMITTED["images-cnn-official"]], queue=False, seeds=[0], extra=[f"source={value}"]
+                [committed()["images-cnn-official"]], queue=False, seeds=[0], extra=[f"source={value}"]
             )
             (given,) = [argument for argument in settings[1] if argument.startswith("source=")]
             read = OverridesParser.create().parse_override(given)

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from support.builders import ROOT
+from support.entries import committed
 from support.measured import DETAILS, TEMPLATE, Project, invoke, make_project
 
 from genrepro.base.errors import GenreproError
@@ -54,7 +55,7 @@ def test_the_committed_pages_are_what_the_command_writes(monkeypatch: pytest.Mon
 
 
 def test_every_committed_experiment_is_recorded_or_in_the_list_of_what_has_not_run() -> None:
-    known = entries.load(ROOT / "experiments.yaml", ROOT / "params.yaml")
+    known = committed()
     pages = [ROOT / "docs" / "RESULTS.md", *sorted((ROOT / "docs" / "results").glob("*.md"))]
     lines = [line for path in pages if "template" not in path.name for line in path.read_text().splitlines()]
     named = [match[1] for line in lines if (match := re.match(r"\| `([^`]+)` \|", line))]
@@ -72,7 +73,7 @@ def test_the_first_screen_is_short() -> None:
 
 
 def test_published_intervals_are_statsmodels() -> None:
-    known = entries.load(ROOT / "experiments.yaml", ROOT / "params.yaml")
+    known = committed()
     found = [of.published for of in known.values() if of.published and of.published.num_tracks]
     # The ViT report's, and three of another body beside them. Nobody says the others' number of tracks.
     assert len(found) == 7

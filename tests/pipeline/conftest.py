@@ -1,6 +1,5 @@
 """Checkouts of the project in which a test runs DVC."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +24,9 @@ def checkout(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A small checkout whose pipeline has run and is committed; tests must not change it, only copy it.
-
-    The first of pytest-xdist's workers that asks makes it, and the others wait for it.
-    """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+def finished(shared: Path) -> Project:
+    """A small checkout whose pipeline has run and is committed; tests must not change it, only copy it."""
+    folder = shared / "finished"
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "is-made").exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -61,8 +61,6 @@ def ran(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     experiment(project, "run", NAME, "--seed", "2", "--queue")
     queued_again = experiment(project, "run", NAME, "--seed", "1", "--queue")
     project.run_queue(f"{NAME}-s1", f"{NAME}-s2", jobs=2)
-    status = project.run("dvc", "queue", "status").stdout
-    assert status.count("Success") == 2, status
     return Ran(project, at_once, changed, queued_again)
 
 

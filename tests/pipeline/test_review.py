@@ -90,20 +90,42 @@ def test_a_review_fits_a_comment_whatever_changed(checkout: Project) -> None:
     assert found["Predictions"].count("<details>") == found["Predictions"].count("</details>") == 1
 
 
-@pytest.fixture
-def singing(tmp_path: Path) -> Project:
-    """A DVC project in which nothing has run and nothing is committed."""
-    project = Project(tmp_path / "project", PRE_COMMIT_HOME=str(tmp_path / "pre-commit"))
+@pytest.fixture(scope="module")
+def sung(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project of one stage, run and committed, with this project's hooks; tests only copy it."""
+    folder = tmp_path_factory.mktemp("sung")
+    project = Project(folder / "project", PRE_COMMIT_HOME=str(folder / "pre-commit"))
     project.path.mkdir()
     project.run("git", "init", "--quiet", "--initial-branch", "main")
     project.run("dvc", "init", "--quiet")
     project.run("dvc", "config", "core.analytics", "false")
+    (project.path / ".venv").symlink_to(sys.prefix)
+    shutil.copy(ROOT / ".pre-commit-config.yaml", project.path)
+    shutil.copytree(ROOT / ".ci", project.path / ".ci")
+    (project.path / ".gitignore").write_text(".venv\n/song\n")
+    (project.path / "tune").write_text("one")
+    (project.path / "dvc.yaml").write_text(
+        "stages: {sing: {cmd: cp tune song, deps: [tune], outs: [song]}}\n"
+    )
+    project.run("dvc", "repro")
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def hooked(sung: Project, tmp_path: Path) -> Project:
+    """A copy whose hooks git runs, with a place to push to."""
+    project = sung.copy(tmp_path / "project", PRE_COMMIT_HOME=str(tmp_path / "pre-commit"))
+    project.run("pre-commit", "install")
+    project.run("git", "init", "--quiet", "--bare", str(tmp_path / "origin"))
+    project.run("git", "remote", "add", "origin", str(tmp_path / "origin"))
     return project
 
 
 def test_dvcs_own_experiments_are_found_by_their_names(
-    singing: Project, monkeypatch: pytest.MonkeyPatch
+    sung: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    singing = sung.copy(tmp_path / "project")
     outs = [{revisions.PREDICTIONS: {"cache": False}}]
     stage = {"cmd": f"cp tune {revisions.PREDICTIONS}", "deps": ["tune"], "outs": outs}
     (singing.path / "dvc.yaml").write_text(json.dumps({"stages": {"sing": stage}}))
@@ -116,26 +138,6 @@ def test_dvcs_own_experiments_are_found_by_their_names(
     singing.run("git", "reset", "--quiet", "--hard")
     monkeypatch.chdir(singing.path)
     assert [revisions.read(name).correct.sum() for name in ("main", "worse", "workspace")] == [3, 2, 3]
-
-
-@pytest.fixture
-def hooked(singing: Project, tmp_path: Path) -> Project:
-    """A project of one stage, run and committed, with this project's hooks and a place to push to."""
-    project = singing
-    (project.path / ".venv").symlink_to(sys.prefix)
-    shutil.copy(ROOT / ".pre-commit-config.yaml", project.path)
-    shutil.copytree(ROOT / ".ci", project.path / ".ci")
-    (project.path / ".gitignore").write_text(".venv\n/song\n")
-    (project.path / "tune").write_text("one")
-    (project.path / "dvc.yaml").write_text(
-        "stages: {sing: {cmd: cp tune song, deps: [tune], outs: [song]}}\n"
-    )
-    project.run("dvc", "repro")
-    project.commit()
-    project.run("pre-commit", "install")
-    project.run("git", "init", "--quiet", "--bare", str(tmp_path / "origin"))
-    project.run("git", "remote", "add", "origin", str(tmp_path / "origin"))
-    return project
 
 
 def test_a_commit_shows_what_dvc_finds_changed(hooked: Project) -> None:

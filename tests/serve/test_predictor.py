@@ -276,15 +276,17 @@ def test_an_incomplete_model_folder_is_named_before_any_file_is_read(
             assert f"{tmp_path / name} is missing" in done.output and len(done.output.splitlines()) == 1
 
 
-def test_a_name_that_is_no_text_is_printed_and_the_rest_is_done(trained: Trained, tmp_path: Path) -> None:
-    """A process of its own: only there does Python choose how its output is encoded."""
+def test_a_name_that_is_no_text_is_printed_and_the_rest_is_done(
+    trained: Trained, tmp_path: Path, warm: Path
+) -> None:
+    """A process of its own: only there does Python choose how its output is encoded. The second is a fork."""
     sound = write_sound(tmp_path / "b.wav", duration=2.0)
     latin = os.fsencode(tmp_path) + b"/caf\xe9.wav"
     shutil.copy(os.fsencode(sound), latin)
     missing = os.fsencode(tmp_path) + b"/na\xefve.wav"
-    command = [sys.executable, "-m", "genrepro", "predict", latin, missing, sound]
-    for option in ([], ["--format", "jsonl"]):
-        done = subprocess.run([*command, *option], cwd=trained.folder, capture_output=True, check=False)
+    for python, option in ((sys.executable, []), (warm / "python", ["--format", "jsonl"])):
+        command = [python, "-m", "genrepro", "predict", latin, missing, sound, *option]
+        done = subprocess.run(command, cwd=trained.folder, capture_output=True, check=False)
         lines = [line for line in done.stdout.splitlines() if not line.startswith(b"  ")]
         assert done.returncode == 1 and len(lines) == 2, done.stderr
         assert b"caf\\udce9.wav" in lines[0] and b"b.wav" in lines[1]

@@ -1,6 +1,7 @@
 """An entry as experiments.yaml holds it, a whole file of such, and what the loader makes of them."""
 
 import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from genrepro.experiments import entries as experiments
 from genrepro.experiments.definitions import Experiment
 from support.builders import ROOT
 
-COMMITTED = experiments.load(ROOT / "experiments.yaml", ROOT / "params.yaml")
 SONGS: dict[str, Any] = {
     "group": "mine",
     "title": "two epochs",
@@ -24,6 +24,12 @@ FILE: dict[str, Any] = {
     "recipes": {"quick": {"train.epochs": 2, "train.lr": 0.1}, "pictures": {"dataset": "gtzan_images"}},
     "experiments": {"songs": SONGS},
 }
+
+
+@cache
+def committed() -> dict[str, Experiment]:
+    """The experiments of the project."""
+    return experiments.load(ROOT / "experiments.yaml", ROOT / "params.yaml")
 
 
 def load(path: Path, **entries: Any) -> dict[str, Experiment]:

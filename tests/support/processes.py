@@ -1,10 +1,46 @@
-"""Code that torchrun starts in two processes, on one machine."""
+"""Processes of tests: a server whose forks start at once, and code that torchrun starts in two processes."""
 
 import os
+import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from support.builders import ROOT
+
+
+class Warm:
+    """A process of `support.warm` with the libraries loaded, and a folder of programs that are its forks.
+
+    It answers once ``folder / "door"`` exists.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has 100 characters at most
+        door, programs, real = self.folder / "door", self.folder / "bin", Path(sys.executable)
+        script = ROOT / "tests" / "support" / "warm.py"
+        programs.mkdir()
+        for name, what in {
+            "python": "",
+            "dvc": f"'{real.parent}/dvc'",
+            "genrepro": f"'{real.parent}/genrepro'",
+        }.items():
+            program = programs / name
+            program.write_text(f"#!/bin/sh\nexec '{real}' -sS '{script}' ask '{door}' {what} \"$@\"\n")
+            program.chmod(0o755)
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        self._process = subprocess.Popen(
+            [real, script, "serve", door, ROOT, programs / "python"], env=environment
+        )
+
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self.folder)
 
 
 def in_two(code: str, *arguments: Path, python: Path) -> None:

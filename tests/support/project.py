@@ -17,7 +17,7 @@ from support.builders import ROOT
 # A pipeline that takes seconds: 60 short tracks, a narrow network, two epochs.
 SMALL = {
     "synthetic": {"num_tracks": 60, "duration": 5.0},
-    "mel": {"n_mels": 32, "png_per_genre": 1},
+    "mel": {"n_mels": 32, "png_per_genre": 0},
     "segments": {"duration": 2.0, "num_segments": 2},
     "train": {"epochs": 2},
     "cnn": {"channels": [4, 4, 4, 4, 4]},

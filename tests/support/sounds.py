@@ -1,6 +1,7 @@
 """One short piece of music in every format that ffmpeg's libraries write, and damaged ones."""
 
 import io
+from functools import cache
 from pathlib import Path
 
 import av
@@ -23,8 +24,9 @@ ENCODED = {
 }
 
 
+@cache
 def music(*, seed: int = 0) -> np.ndarray:
-    """Plucked chords over a beat [shape=(num_frames, 2), dtype=float32]."""
+    """Plucked chords over a beat [shape=(num_frames, 2), dtype=float32], which tests can only read."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(DURATION * RATE)) / RATE
     sound = np.zeros((len(time), 2))
@@ -33,7 +35,9 @@ def music(*, seed: int = 0) -> np.ndarray:
         for pitch in 110 * 2 ** (rng.choice([0, 3, 5, 7, 10, 12, 15, 19, 24], 3) / 12):
             tone = np.sin(2 * np.pi * pitch * after) * np.exp(-6 * after) * (time >= onset)
             sound += 0.1 * tone[:, None] * rng.uniform(0.5, 1, 2)
-    return sound.astype(np.float32)
+    played = sound.astype(np.float32)
+    played.flags.writeable = False
+    return played
 
 
 def encode(path: Path, samples: np.ndarray, *, codec: str, kind: str, rate: int, container: str) -> Path:

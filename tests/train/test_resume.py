@@ -80,7 +80,7 @@ def test_what_is_done_is_not_done_again(toy: Toy, tmp_path: Path, monkeypatch: p
     with pytest.raises(KilledError):
         train(toy, config, unfinished, killed_after=5)
     steps: list[int] = []
-    monkeypatch.setattr(fit, "augment", lambda segments, **_: steps.append(len(segments)) or segments)
+    monkeypatch.setattr(loop, "augment", lambda segments, **_: steps.append(len(segments)) or segments)
     train(toy, config, unfinished)
     assert len(steps) == 3  # the one epoch that was missing
 
@@ -167,20 +167,20 @@ checkpoint.save(folder, fitted.state, {})
 """
 
 
-def test_a_process_killed_at_any_moment_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_a_process_killed_at_any_moment_ends_with_the_same_bytes(tmp_path: Path, warm: Path) -> None:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", Path(__file__).parent))),
     }
 
-    def start(folder: Path) -> subprocess.Popen:
+    def start(folder: Path, python: Path | str = warm / "python") -> subprocess.Popen:
         folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-c", SCRIPT, str(folder), "30"]
+        command = [python, "-c", SCRIPT, str(folder), "30"]
         return subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
 
     disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
     whole = start(undisturbed)  # beside the other, which waits for nothing
-    process = start(disturbed)
+    process = start(disturbed, sys.executable)  # a fork of `warm` would outlive the process that is killed
     while not (disturbed / "unfinished.safetensors").exists():
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)

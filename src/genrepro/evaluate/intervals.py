@@ -11,6 +11,7 @@ With fewer than ten groups no method is exact. Intervals are then too wide rathe
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -239,13 +240,18 @@ def _correlation(size: np.ndarray, hits: np.ndarray, squares: np.ndarray) -> flo
     return float(np.clip((between - within) / (between + (usual - 1) * within), 0, 1))
 
 
+@lru_cache(maxsize=1)
 def _flips(num_groups: int) -> np.ndarray:
-    """Signs of groups [shape=(num_flips, num_groups)]: all combinations, or `NUM_FLIPS` fixed random ones."""
+    """Signs of groups [shape=(num_flips, num_groups)]: all combinations, or `NUM_FLIPS` fixed random ones.
+
+    They are float64, since a product with integers would convert them each time.
+    """
     if 2**num_groups <= NUM_FLIPS:
-        return 1 - 2 * ((np.arange(2**num_groups)[:, None] >> np.arange(num_groups)) & 1)
-    drawn = generator(0, "intervals.flips").integers(2, size=(NUM_FLIPS, num_groups), dtype=np.int8)
-    drawn[0] = 0  # the pair as it is
-    return 1 - 2 * drawn
+        drawn = (np.arange(2**num_groups)[:, None] >> np.arange(num_groups)) & 1
+    else:
+        drawn = generator(0, "intervals.flips").integers(2, size=(NUM_FLIPS, num_groups), dtype=np.int8)
+        drawn[0] = 0  # the pair as it is
+    return 1.0 - 2.0 * drawn
 
 
 def _flip_test(moved: np.ndarray, flips: np.ndarray) -> float:

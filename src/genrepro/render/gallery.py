@@ -94,10 +94,11 @@ def _contact_sheet(path: Path, genre: str, items: list[tuple[str, np.ndarray]], 
     import matplotlib.pyplot as plt
 
     num_rows = -(-len(items) // _SHEET_COLUMNS)
+    num_columns = min(len(items), _SHEET_COLUMNS)
     figure, axes = plt.subplots(
         num_rows,
-        _SHEET_COLUMNS,
-        figsize=(4 * _SHEET_COLUMNS, 0.4 + 2.2 * num_rows),
+        num_columns,
+        figsize=(4 * num_columns, 0.4 + 2.2 * num_rows),
         layout="constrained",
         squeeze=False,
     )
