@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def finished(shared: Path) -> Project:
     """A small checkout whose pipeline has run and is committed; tests must not change it, only copy it."""
-    folder = shared / "finished"
+    folder = shared / "a finished checkout"  # DVC and the stages run in a folder with spaces
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "is-made").exists():
             shutil.rmtree(folder, ignore_errors=True)
