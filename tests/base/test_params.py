@@ -254,7 +254,8 @@ def test_a_password_in_the_source_is_refused_before_anything_keeps_it(tmp_path: 
     ("changes", "sentence"),
     [
         ({"ast.patches": "frames", "ast.weights": "audioset"}, "ast.weights = 'audioset' must be none, or"),
-        ({"ast.patches": "convolutions"}, "ast.patch_size = 16 must be a power of 2 and equal to ast.stride"),
+        ({"ast.patches": "convolutions"}, "ast.patch_size = 16 must be a power of 2, above 1, and equal"),
+        ({"ast.patches": "convolutions", "ast.patch_size": 1, "ast.stride": 1}, "ast.patch_size = 1 must be"),
         ({"ast.patches": "convolutions", "ast.patch_size": 12, "ast.stride": 12}, "ast.patch_size = 12 must"),
         ({"vit.image_size": 120}, "vit.image_size = 120 must be a multiple of 16"),
         (

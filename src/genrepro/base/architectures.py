@@ -66,9 +66,13 @@ class Ast(Section):
         fits = self.weights == "none" or self.patches == "square"
         self._check("weights", holds=fits, must="be none, or ast.patches square")
         fits = self.patches != "convolutions" or (
-            self.patch_size & (self.patch_size - 1) == 0 and self.stride == self.patch_size
+            self.patch_size.bit_count() == 1 < self.patch_size == self.stride
         )
-        self._check("patch_size", holds=fits, must="be a power of 2 and equal to ast.stride for convolutions")
+        self._check(
+            "patch_size",
+            holds=fits,
+            must="be a power of 2, above 1, and equal to ast.stride for convolutions",
+        )
         for key in ("patch_size", "stride", "hidden_size", "num_layers", "num_heads", "intermediate_size"):
             self._check(key, holds=getattr(self, key) > 0, must="be above 0")
         divides = self.hidden_size % self.num_heads == 0

@@ -2,7 +2,8 @@
 
 Dosovitskiy et al., ICLR 2021. The smaller sizes are those of DeiT (Touvron et al., ICML 2021). The body is
 `torchvision.models.VisionTransformer` without its head, so that its state dict is torchvision's own. A
-segment becomes a picture of 224 x 224 pixels. Its embedding is the class token after the last layer norm.
+segment becomes a picture of 224 x 224 pixels, or of ``image_size``. Its embedding is the class token after the
+last layer norm.
 
 For a body from scratch, ``stem: convolutions`` makes the tokens by torchvision's convolutional stem (Xiao et
 al., NeurIPS 2021), and ``image_size`` may be smaller.
@@ -116,7 +117,16 @@ class Vit(BodyAndHead):
         self.weights = config["weights"]
 
     def prepare(self, segments: torch.Tensor) -> torch.Tensor:
-        """Pictures [shape=(batch, 3, 224, 224)] of segments [shape=(batch, 1, num_bands, num_frames)]."""
+        """Pictures of segments.
+
+        Parameters
+        ----------
+        segments : torch.Tensor [shape=(batch, 1, num_bands, num_frames)]
+
+        Returns
+        -------
+        torch.Tensor [shape=(batch, 3, image_size, image_size)]
+        """
         return self.picture(segments)
 
     def patch_grid(self, segments: torch.Tensor) -> tuple[int, int]:
