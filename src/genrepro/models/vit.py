@@ -2,8 +2,8 @@
 
 Dosovitskiy et al., ICLR 2021. The smaller sizes are those of DeiT (Touvron et al., ICML 2021). The body is
 `torchvision.models.VisionTransformer` without its head, so that its state dict is torchvision's own. A
-segment becomes a picture of 224 x 224 pixels, or of ``image_size``. Its embedding is the class token after the
-last layer norm.
+segment becomes a picture of 224 x 224 pixels, or of ``image_size``. Its embedding is the class token after
+the last layer norm.
 
 For a body from scratch, ``stem: convolutions`` makes the tokens by torchvision's convolutional stem (Xiao et
 al., NeurIPS 2021), and ``image_size`` may be smaller.
