@@ -1,6 +1,7 @@
 """Augment training segments, a whole batch at once. NumPy draws the numbers, so all devices see the same.
 
-SpecAugment's masks: Park et al., Interspeech 2019. Mixup: Zhang et al., ICLR 2018.
+SpecAugment's masks: Park et al., Interspeech 2019. Random filter: FilterAugment, Nam et al., ICASSP 2022, by
+straight lines. Mixup: Zhang et al., ICLR 2018.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ NUM_GAINS = 6  # of the random filter, evenly over the bands; straight lines bet
 
 
 def augment(segments: torch.Tensor, *, params: Train, rng: np.random.Generator) -> torch.Tensor:
-    """Shift along the bands, then mask frames and bands with 0, the training mean.
+    """Shift along the bands, filter at random, then mask frames and bands with 0, the training mean.
 
     Parameters
     ----------

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
 
 from genrepro.datasets.synthesis.signals import (
+    LEVEL_BLOCK,
     SAMPLE_RATE,
     Samples,
+    compressor,
     convolve,
     gain,
     minimum_phase,
@@ -65,8 +66,6 @@ KINDS: Mapping[str, Kind] = {
 LOUDNESS = (-30.0, -8.0)
 """Quietest and loudest track [dB relative to full scale]."""
 
-_BLOCK = 512
-_SMOOTHING = np.hanning(13) / np.hanning(13).sum()  # 0.3 s, a slow compressor
 _TAPS = 1024
 _FFT = 2**15
 _TURN = int(1.8 * SAMPLE_RATE)  # of a record with 33 1/3 turns per minute; also whole periods of 50 and 60 Hz
@@ -170,21 +169,17 @@ def record(music: Samples, *, medium: Medium, rng: np.random.Generator) -> NDArr
 
 def _level(music: Samples, *, medium: Medium, rng: np.random.Generator) -> Samples:
     """Compress, drift, and fade in. The result has a mean power near 1."""
-    num_blocks = -(-len(music) // _BLOCK)
-    blocks = np.zeros((num_blocks, _BLOCK), np.float32)
+    num_blocks = -(-len(music) // LEVEL_BLOCK)
+    blocks = np.zeros((num_blocks, LEVEL_BLOCK), np.float32)
     late = min(int(medium.silence * SAMPLE_RATE), len(music) // 4)
     blocks.ravel()[late : len(music)] = music[: len(music) - late]
-    power = np.mean(blocks * blocks, axis=1, dtype=np.float64)
-    mean = max(power.mean(), 1e-12)
-    # Blocks 30 dB below the average count as pauses, so that the compressor does not amplify silence.
-    loudness = scipy.ndimage.convolve1d(np.maximum(power / mean, 1e-3), _SMOOTHING)
-    seconds = np.arange(num_blocks) * (_BLOCK / SAMPLE_RATE)
+    seconds = np.arange(num_blocks) * (LEVEL_BLOCK / SAMPLE_RATE)
     knots = np.arange(0, seconds[-1] + 8, 4)
-    factor = loudness ** (-medium.compression / 2) / np.sqrt(mean)
+    factor = compressor(blocks, strength=medium.compression)
     factor *= 10 ** (np.interp(seconds, knots, rng.normal(0, medium.drift, len(knots))) / 20)
     if medium.fade:
         factor *= np.minimum(1, seconds / min(medium.fade, seconds[-1] / 4))
-    ramp = np.linspace(0, 1, _BLOCK, endpoint=False, dtype=np.float32)
+    ramp = np.linspace(0, 1, LEVEL_BLOCK, endpoint=False, dtype=np.float32)
     slope = np.diff(factor, append=factor[-1]).astype(np.float32)
     blocks *= factor.astype(np.float32)[:, None] + slope[:, None] * ramp
     return blocks.ravel()[: len(music)]

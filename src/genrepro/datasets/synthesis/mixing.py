@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.fft
-import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
 
@@ -17,8 +16,10 @@ from genrepro.datasets.synthesis.composer import CHORD_NAMES, Score
 from genrepro.datasets.synthesis.drums import KIT, render_hit
 from genrepro.datasets.synthesis.instruments import CHORDS, VOICES, Voice, render_chord
 from genrepro.datasets.synthesis.signals import (
+    LEVEL_BLOCK,
     SAMPLE_RATE,
     Samples,
+    compressor,
     convolve,
     decay,
     gain,
@@ -35,8 +36,6 @@ _LENGTHS = (0.3, 0.6, 1.2, 9.0)  # lengths in which notes are kept [s]; most not
 _FFT = 2**16
 _EQ_TAPS = 1024
 _HISS_SECONDS = 5
-_ENVELOPE_BLOCK = 512
-_SMOOTHING = np.hanning(13) / np.hanning(13).sum()  # 0.3 s, a slow compressor
 
 
 class Studio:
@@ -139,14 +138,10 @@ class Studio:
 
     def _master(self, mix: Samples) -> NDArray[np.int16]:
         """Compress, scale to the artist's loudness, add the medium's noise and clip softly."""
-        blocks = np.zeros((-(-len(mix) // _ENVELOPE_BLOCK), _ENVELOPE_BLOCK), np.float32)
+        blocks = np.zeros((-(-len(mix) // LEVEL_BLOCK), LEVEL_BLOCK), np.float32)
         blocks.ravel()[: len(mix)] = mix
-        power = np.mean(blocks * blocks, axis=1, dtype=np.float64)
-        mean = max(power.mean(), 1e-12)
-        # Blocks 30 dB below the average count as pauses, so that the compressor does not amplify silence.
-        loudness = scipy.ndimage.convolve1d(np.maximum(power / mean, 1e-3), _SMOOTHING)
-        factor = loudness ** (-self._artist.compression / 2) / np.sqrt(mean) * gain(self._artist.loudness)
-        ramp = np.linspace(0, 1, _ENVELOPE_BLOCK, endpoint=False)
+        factor = compressor(blocks, strength=self._artist.compression) * gain(self._artist.loudness)
+        ramp = np.linspace(0, 1, LEVEL_BLOCK, endpoint=False)
         blocks *= (factor[:, None] + np.diff(factor, append=factor[-1])[:, None] * ramp).astype(np.float32)
         out = blocks.ravel()[: len(mix)]
         for start in range(0, len(out), len(self._hiss)):

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
+import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
 
@@ -20,7 +21,11 @@ SAMPLE_RATE = 22050
 PERIOD = 2048
 """Points in one period of a table. Read without interpolation, its error is near -60 dB."""
 
+LEVEL_BLOCK = 512
+"""Samples in a block over which a level is measured."""
+
 _BLOCK = 256
+_SMOOTHING = np.hanning(13) / np.hanning(13).sum()  # of blocks: 0.3 s
 
 
 def read_table(table: Samples, *, turns: NDArray[np.floating]) -> Samples:
@@ -111,6 +116,26 @@ def soft_clip(samples: Samples) -> Samples:
     divisor += np.float32(1)
     np.sqrt(divisor, out=divisor)
     return np.divide(samples, divisor, out=divisor)
+
+
+def compressor(blocks: Samples, *, strength: float) -> NDArray[np.float64]:
+    """Gains of a slow compressor that also brings the mean power near 1.
+
+    Parameters
+    ----------
+    blocks : numpy.ndarray [shape=(num_blocks, LEVEL_BLOCK)]
+    strength : float
+        Share of a block's level, in decibels, that is taken away: 0 keeps all differences.
+
+    Returns
+    -------
+    numpy.ndarray [shape=(num_blocks,)]
+    """
+    power = np.mean(blocks * blocks, axis=1, dtype=np.float64)
+    mean = max(power.mean(), 1e-12)
+    # Blocks 30 dB below the average count as pauses, so that the compressor does not amplify silence.
+    loudness = scipy.ndimage.convolve1d(np.maximum(power / mean, 1e-3), _SMOOTHING)
+    return loudness ** (-strength / 2) / np.sqrt(mean)
 
 
 def to_peak(samples: Samples) -> Samples:
