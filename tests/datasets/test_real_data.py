@@ -8,6 +8,7 @@ import librosa
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.ndimage
 from support.builders import make_params
 
 from genrepro.audit import duplicates
@@ -17,6 +18,7 @@ from genrepro.catalog import tracks as catalog
 from genrepro.datasets import fma, gtzan_images
 from genrepro.render import write
 from genrepro.spectrogram import audio, mel
+from genrepro.spectrogram.pictures import read_png
 from genrepro.split import strategies
 from genrepro.split.proof import leaks
 
@@ -73,6 +75,20 @@ def test_the_fourteen_identical_pairs_are_found(collection: Collection) -> None:
     assert set(groups.size()) == {2}
     genre = collection.catalog["genre"]
     assert set(genre[groups.get_group("metal.00058")["track_id"]]) == {"metal", "rock"}
+
+
+def test_an_octave_in_a_picture_is_an_octave_of_slaneys_mel_bands(real_data: Path) -> None:
+    """Overtones repeat at the distance of an octave. Above 1 kHz it is everywhere 44 of 218 rows."""
+    similarity = np.zeros(130)
+    for path in sorted(real_data.glob("gtzan_images/*/*.png"))[::10]:
+        rows = read_png(path).T[70:200]
+        rows = rows - scipy.ndimage.uniform_filter1d(rows, 25, axis=0)
+        spectrum = np.abs(np.fft.rfft(rows, 260, axis=0)) ** 2
+        found = np.fft.irfft(spectrum.mean(1))[:130] / np.arange(130, 0, -1)
+        similarity += found / found[0]
+    low, high = librosa.hz_to_mel([4000, 8000])
+    octave = 218 * (high - low) / librosa.hz_to_mel(11025)
+    assert 30 + similarity[30:64].argmax() == round(octave)
 
 
 def test_only_the_missing_picture_is_excluded(tracks: pd.DataFrame) -> None:

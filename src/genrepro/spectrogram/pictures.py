@@ -1,9 +1,10 @@
 """Read spectrograms from pictures: cut off the frame, turn matplotlib's magma colours back into levels.
 
 The layout is that of Kaggle's GTZAN pictures: 288 rows x 432 columns, with the spectrogram in rows 35-252 and
-columns 54-389. Its outermost pixels are blended with the frame. The range of the colour scale is not
-recorded. The pictures were drawn from power_to_db with librosa's 80 dB floor, so the 256 levels are read as
--80 .. 0 dB.
+columns 54-389. Its outermost pixels are blended with the frame. How the pictures were drawn is not recorded.
+The 256 levels are read as -80 .. 0 dB, librosa's range. By what they show they are the loudest 40 dB, each
+counted twice, and rows are Slaney's mel bands up to 11 025 Hz
+(docs/decisions/2026-11-27-what-the-pictures-show.md).
 """
 
 from functools import cache
@@ -72,7 +73,7 @@ def read_png(path: Path) -> np.ndarray:
 
 
 def describe() -> dict:
-    """Describe these spectrograms for their readers. The bands' frequencies were never recorded."""
+    """Describe these spectrograms for their readers."""
     num_frames = COLUMNS.stop - COLUMNS.start
     return {"kind": "picture", "frame_rate": num_frames / DURATION, "top_db": TOP_DB}
 
