@@ -41,10 +41,10 @@ def collection(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Col
     folder = tmp_path_factory.mktemp("gtzan_images")
     params = make_params(dataset="gtzan_images", source=str(real_data / "gtzan_images"))
     gtzan_images.acquire(params=params, raw=folder / "raw")
-    table = catalog.build(gtzan_images.read_catalog(folder / "raw"), folder / "raw", num_workers=2)
+    table = catalog.build(gtzan_images.read_catalog(folder / "raw"), folder / "raw", num_workers=1)
     mel, levels = folder / "mel.parquet", folder / "levels.parquet"
     write.render(
-        table, raw=folder / "raw", params=params.mel, mel_path=mel, levels_path=levels, num_workers=2
+        table, raw=folder / "raw", params=params.mel, mel_path=mel, levels_path=levels, num_workers=1
     )
     faults = [row["fault"] for row in tables.read_mels(mel) if row["fault"]]
     assert faults == ["missing"]
@@ -55,7 +55,7 @@ def collection(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Col
         table, tables.read(levels, tables.LEVELS), tables.read_mels(mel), params=params.audit
     )
     pairs = duplicates.near_duplicates(
-        mel, skip=frozenset(), min_similarity=params.audit.min_similarity, num_workers=2
+        mel, skip=frozenset(), min_similarity=params.audit.min_similarity, num_workers=1
     )
     return Collection(table.to_pandas().set_index("track_id"), found, pairs)
 

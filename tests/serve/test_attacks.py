@@ -4,6 +4,8 @@ import base64
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
-from serve.test_server import Service, command, free_port
+from serve.test_server import Service, free_port
+from support.builders import ROOT
 from support.registered import Store, expected, make_store
+
+from genrepro.serve import server
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +29,22 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
 
 @pytest.fixture(scope="module")
 def service(store: Store) -> Iterator[Service]:
-    """The default: bytes alone."""
+    """The default: bytes alone. `genrepro serve` itself is started in test_server.py; this is its server."""
+    port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(store.folder)
-        started = Service(command("--port", port := free_port()), port)
+        environment = server.environment(store.first) | {"PYTHONPATH": str(ROOT / "src")}
+    started = Service(
+        subprocess.Popen(
+            [sys.executable, "-m", *server.command(host="127.0.0.1", port=port)],
+            env=environment,
+            cwd=store.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ),
+        port,
+    )
     deadline = time.monotonic() + 120
     while not started.listens():
         assert started.process.poll() is None and time.monotonic() < deadline, "it never listened"

@@ -181,6 +181,17 @@ def test_a_store_that_cannot_be_opened_gets_a_sentence(
                 )
 
 
+def test_without_allow_paths_the_server_is_told_of_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """test_attacks.py starts such a server directly."""
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(server, "run", lambda version, **options: told.update(options) or version.number == 1)
+    monkeypatch.setenv("GENREPRO_ALLOW_PATHS", "/")
+    done = CliRunner().invoke(app, ["serve", "--port", str(port := free_port())])
+    assert done.exit_code == 0, done.output
+    assert told == {"host": "127.0.0.1", "port": port, "allow_paths": None}
+    assert "GENREPRO_ALLOW_PATHS" not in server.environment(registry.find("genrepro", "1"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_keystroke_or_a_closed_terminal_ends_it_too(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ class Warm:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has 100 characters at most
         door, programs, real = self.folder / "door", self.folder / "bin", Path(sys.executable)
-        script = ROOT / "tests" / "support" / "warm.py"
+        support = ROOT / "tests" / "support"
         programs.mkdir()
         for name, what in {
             "python": "",
@@ -27,11 +27,11 @@ class Warm:
             "genrepro": f"'{real.parent}/genrepro'",
         }.items():
             program = programs / name
-            program.write_text(f"#!/bin/sh\nexec '{real}' -sS '{script}' ask '{door}' {what} \"$@\"\n")
+            program.write_text(f"#!/bin/sh\nexec '{real}' -sS '{support}/ask.py' '{door}' {what} \"$@\"\n")
             program.chmod(0o755)
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         self._process = subprocess.Popen(
-            [real, script, "serve", door, ROOT, programs / "python"], env=environment
+            [real, support / "warm.py", door, ROOT, programs / "python"], env=environment
         )
 
     def runs(self) -> bool:

@@ -1,7 +1,6 @@
 """Run programs in forks of a process that has their libraries loaded: a start takes 0.2 s instead of 1 to 4.
 
-    python warm.py serve SOCKET ROOT PYTHON    loads the libraries, and forks for each program asked for
-    python warm.py ask SOCKET ...              what `python ...` means to a test's project: asks for it
+    python warm.py SOCKET ROOT PYTHON    loads the libraries, and forks for each program that `ask` asks for
 
 Stages, `genrepro`, `dvc` and torchrun are such forks, and so is `python -c` of code that names genrepro.
 Each has the folder, the environment, the standard streams and the exit code of a process of its own. The
@@ -10,12 +9,11 @@ before the fork: a program imports that of its own checkout, as always. Anything
 and so does everything with a hash seed of its own or with several workers.
 """
 
-import json
+import marshal
 import os
 import socket
 import sys
 
-PROGRAMS = ("dvc", "genrepro", "genrepro.tracking", "torch.distributed.run")
 # What they import themselves, the lazily imported too.
 LIBRARIES = """
     celery.apps.worker celery.bin.celery celery.contrib.abortable dulwich.porcelain dvc._debug dvc.cli.parser
@@ -28,26 +26,11 @@ LIBRARIES = """
 """
 
 
-def ask(path: str, arguments: list[str]) -> None:
-    """Run a program in a fork, or else become Python."""
-    first, *rest = arguments or [""]
-    name = rest[0] if first == "-m" and rest else os.path.basename(first)  # noqa: PTH119
-    ours = name in PROGRAMS or name.startswith("stages.") or (first == "-c" and "genrepro" in rest[0])
-    unusual = {"PYTHONHASHSEED", "GENREPRO_NATIVE"} & os.environ.keys()
-    if ours and not unusual and os.environ.get("GENREPRO_WORKERS") == "1":
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(path)
-            socket.send_fds(connection, [b"!"], [0, 1, 2])
-            wanted = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}  # noqa: PTH109
-            connection.sendall(f"{json.dumps(wanted)}\n".encode())
-            os._exit(connection.recv(1)[0])
-    os.execv(sys.executable, [sys.executable, *arguments])
-
-
 def serve(path: str, root: str, python: str) -> None:
     """Load the libraries, and fork for each program that is asked for, until killed."""
     import gc
     import importlib
+    import select
     import signal
 
     gc.disable()
@@ -62,37 +45,99 @@ def serve(path: str, root: str, python: str) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "genrepro"]:
         del sys.modules[name]
     sys.executable = python
+    forget_the_end()
+    keep_code(root)
     gc.freeze()
     gc.enable()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ended, wake = os.pipe()
+    for descriptor in (ended, wake):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    running: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(path)
         door.listen()
         while True:
-            connection, _ = door.accept()
-            if not os.fork():
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                door.close()
-                answer(connection)
-            connection.close()
+            ready, _, _ = select.select([door, ended], [], [])
+            if door in ready:
+                begin(door, running)
+            if ended in ready:
+                os.read(ended, 4096)
+            answer(running)
 
 
-def answer(connection: socket.socket) -> None:
-    """Run the program that is asked for in a fork of this one, and send its exit code."""
+def forget_the_end() -> None:
+    """Forks do not tidy up what this process has loaded: torch takes 0.1 s for it."""
+    import atexit
+    import weakref
+
+    import torch._dynamo.utils
+
+    atexit.unregister(torch._dynamo.utils.dump_compile_times)
+    for finalizer in weakref.finalize._registry:
+        finalizer.atexit = False
+
+
+def keep_code(root: str) -> None:
+    """Forks compile no module of genrepro whose bytes are those of this checkout's.
+
+    Temporary clones hold no bytecode, and neither does any project where PYTHONDONTWRITEBYTECODE is set.
+    """
+    import glob
+    from _imp import _fix_co_filename
+    from importlib.machinery import SourceFileLoader
+
+    kept = {}
+    compiled = SourceFileLoader.source_to_code
+    for name in (*glob.glob(f"{root}/src/**/*.py", recursive=True), *glob.glob(f"{root}/stages/*.py")):  # noqa: PTH207
+        with open(name, "rb") as file:  # noqa: PTH123
+            content = file.read()
+        kept[content] = marshal.dumps(compile(content, name, "exec", dont_inherit=True))
+
+    def source_to_code(self, data, path, *, _optimize=-1):  # type: ignore[no-untyped-def]
+        if _optimize != -1 or bytes(data) not in kept:
+            return compiled(self, data, path, _optimize=_optimize)
+        code = marshal.loads(kept[bytes(data)])
+        _fix_co_filename(code, path)
+        return code
+
+    SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign]
+
+
+def begin(door: socket.socket, running: dict[int, socket.socket]) -> None:
+    """Run the next program that is asked for in a fork of this process."""
+    import signal
+
+    connection, _ = door.accept()
     _, descriptors, *_ = socket.recv_fds(connection, 1, 3)
-    wanted = json.loads(connection.makefile().readline())
+    with connection.makefile("rb") as sent:
+        wanted = marshal.load(sent)
     pid = os.fork()
     if not pid:
-        connection.close()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for other in (door, connection, *running.values()):
+            other.close()
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
         run(**wanted)
+    running[pid] = connection
     for descriptor in descriptors:
         os.close(descriptor)  # who reads its output waits for nobody else
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    connection.sendall(bytes([code % 256]))
-    os._exit(0)
+
+
+def answer(running: dict[int, socket.socket]) -> None:
+    """Send the exit codes of all programs that have ended."""
+    from contextlib import suppress
+
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        with running.pop(pid) as connection, suppress(OSError):  # who asked may have been killed
+            connection.sendall(bytes([os.waitstatus_to_exitcode(status) % 256]))
 
 
 def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
@@ -134,4 +179,4 @@ def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    {"ask": lambda path, *rest: ask(path, list(rest)), "serve": serve}[sys.argv[1]](*sys.argv[2:])
+    serve(*sys.argv[1:])
