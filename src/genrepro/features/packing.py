@@ -68,6 +68,7 @@ def pack(mel_path: Path, *, genre: pd.Series, split: pd.DataFrame, params: Segme
         }
     )
     frames = np.concatenate([track for _, track in tracks])
+    del tracks  # as large as the frames
     genres = sorted(genre.unique())
     mean, std = _statistics(frames, spans(index, split, side="train", genres=genres))
     if params.representation == "log_mel":
@@ -81,9 +82,8 @@ def pack(mel_path: Path, *, genre: pd.Series, split: pd.DataFrame, params: Segme
         "mean": _plain(mean),  # dB; of MFCC a list, one for each coefficient
         "std": _plain(std),
     }
-    return Features(
-        frames=normalise(frames, description).astype(np.float16), index=index, description=description
-    )
+    frames = normalise(frames, description, out=frames).astype(np.float16)
+    return Features(frames=frames, index=index, description=description)
 
 
 def represent(spectrogram: np.ndarray, how: dict[str, Any]) -> np.ndarray:
@@ -124,9 +124,12 @@ def pool(spectrogram: np.ndarray, *, frames: int, bands: int) -> np.ndarray:
     return whole.reshape(num_frames, frames, num_bands, bands).mean(axis=(1, 3))
 
 
-def normalise(frames: np.ndarray, description: dict[str, Any]) -> np.ndarray:
-    """Subtract the training mean and divide by the training deviation."""
-    return (frames - np.float32(description["mean"])) / np.float32(description["std"])
+def normalise(
+    frames: np.ndarray, description: dict[str, Any], *, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Subtract the training mean and divide by the training deviation. ``out`` may be ``frames``."""
+    centred = np.subtract(frames, np.float32(description["mean"]), out=out)
+    return np.divide(centred, np.float32(description["std"]), out=centred)
 
 
 def _pooling(frame_rate: float, num_mels: int, params: Segments) -> dict[str, int]:
