@@ -16,6 +16,7 @@ an instrument too: singing, rapping, shouting, opera or choir.
 Licence: the output is machine-made and free of rights.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,10 @@ def _record(
         samples = record(studio.play(score), medium=draw_medium(press), rng=press)
         track_id = f"{genre}.{number * num_tracks + turn:05d}"
         path = f"{genre}/{track_id}.wav"
+        wav = io.BytesIO()  # written to a path, libsndfile would wait for the disk after each track
+        soundfile.write(wav, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
         with replacing(raw / path) as partial:
-            soundfile.write(partial, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+            partial.write_bytes(wav.getbuffer())
         rows.append(
             {
                 "track_id": track_id,

@@ -23,7 +23,7 @@ from genrepro.datasets.synthesis.signals import (
     gain,
     lowpass,
     noise_band,
-    read_table,
+    points,
     resonance,
     sine,
     soft_clip,
@@ -190,13 +190,13 @@ def _add(voice: Voice, frequency: float, num_samples: int) -> Samples:
         time += depth * sine(turns=time * _VIBRATO_RATE)
     mix = np.zeros(num_samples, np.float32)
     for cents in (-voice.detune / 2, voice.detune / 2) if voice.detune else (0.0,):
-        turns = time * (frequency * 2 ** (cents / 1200))
+        phase = points(time * (frequency * 2 ** (cents / 1200)))
         if voice.decay is None:
-            mix += read_table(np.add.reduce(tables), turns=turns)
+            mix += np.add.reduce(tables)[phase]
             continue
         for (first, _), table in zip(_BANDS, tables, strict=False):
             fading = decay(num_samples, seconds=voice.decay / (1 + voice.damping * (first - 1)))
-            mix += read_table(table, turns=turns) * fading
+            mix += table[phase] * fading
     return mix
 
 

@@ -28,16 +28,16 @@ _BLOCK = 256
 _SMOOTHING = np.hanning(13) / np.hanning(13).sum()  # of blocks: 0.3 s
 
 
-def read_table(table: Samples, *, turns: NDArray[np.floating]) -> Samples:
-    """Read one period [shape=(PERIOD,)] at phases given in turns [shape=(num_samples,)]."""
+def points(turns: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Indices into a table of one period [shape=(num_samples,)], for phases in turns of equal shape."""
     phase = (turns * PERIOD).astype(np.intp)
     phase &= PERIOD - 1  # also right for negative phases
-    return table[phase]
+    return phase
 
 
 def sine(*, turns: NDArray[np.floating]) -> Samples:
     """Sine of phases given in turns."""
-    return read_table(_SINE, turns=turns)
+    return _SINE[points(turns)]
 
 
 def sweep(*, start: float, end: float, fall: float, num_samples: int) -> Samples:
@@ -94,7 +94,9 @@ def convolve(samples: Samples, response: Samples, *, size: int) -> Samples:
     for index in range(num_blocks):
         piece = samples[index * hop : (index + 1) * hop]
         blocks[index, : len(piece)] = piece
-    blocks = scipy.fft.irfft(scipy.fft.rfft(blocks) * scipy.fft.rfft(response, size), size)
+    spectra = scipy.fft.rfft(blocks, overwrite_x=True)
+    spectra *= scipy.fft.rfft(response, size)
+    blocks = scipy.fft.irfft(spectra, size, overwrite_x=True)
     convolved = np.zeros(num_blocks * hop + size, np.float32)
     for index in range(num_blocks):
         convolved[index * hop : index * hop + size] += blocks[index]
