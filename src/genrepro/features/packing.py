@@ -127,7 +127,20 @@ def pool(spectrogram: np.ndarray, *, frames: int, bands: int) -> np.ndarray:
 def normalise(
     frames: np.ndarray, description: dict[str, Any], *, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Subtract the training mean and divide by the training deviation. ``out`` may be ``frames``."""
+    """Subtract the training mean and divide by the training deviation.
+
+    Parameters
+    ----------
+    frames : numpy.ndarray [shape=(num_frames, num_bands), dtype=float32]
+    description : mapping
+        ``mean`` and ``std`` of each band over the training frames, in the unit of the frames.
+    out : numpy.ndarray, optional
+        Where the result goes, of equal shape. It may be ``frames``.
+
+    Returns
+    -------
+    numpy.ndarray [shape=(num_frames, num_bands), dtype=float32]
+    """
     centred = np.subtract(frames, np.float32(description["mean"]), out=out)
     return np.divide(centred, np.float32(description["std"]), out=centred)
 
