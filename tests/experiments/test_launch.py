@@ -229,6 +229,19 @@ def test_what_an_experiment_begins_with_runs_first(begun: Repository) -> None:
     assert "  begins with first: two epochs" in invoke("list", "second").splitlines()
 
 
+def test_a_start_finds_its_own_data(begun: Repository) -> None:
+    pictures = songs(recipes=[], overrides={"dataset": "gtzan_images"}, published=None)
+    second = songs(recipes=[], published=None, start="first")
+    load(begun.path, first=pictures, second=second)
+    begun.commit()
+    refused = invoke("run", "second", "--seed", "0", "--dry-run")
+    assert "first needs gtzan_images, which cannot be downloaded" in refused
+    data = begun.path / "data"
+    (data / "gtzan_images").mkdir(parents=True)
+    first, _ = invoke("run", "second", "--seed", "0", "--data", str(data), "--dry-run").splitlines()
+    assert "--name first-s0" in first and f"source={data}/gtzan_images " in first
+
+
 def test_what_has_run_does_not_run_again_before_another(begun: Repository) -> None:
     head = begun.git("rev-parse", "HEAD")
     refused = invoke("run", "second", "--queue", "--dry-run")

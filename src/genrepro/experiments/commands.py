@@ -61,7 +61,7 @@ def run_experiments(
     if not planned:
         raise GenreproError("none of these experiments has such a seed.")
     launch.check_workspace()
-    first = launch.starts(chosen, queue=queue, seeds=seed or ())
+    first = launch.starts(chosen, queue=queue, seeds=seed or (), data=data)
     planned = [*first.items(), *((name, command) for name, command in planned if name not in first)]
     if data is not None:  # where a stage looks for weights and embeddings
         os.environ["GENREPRO_DATA"] = str(data.resolve())

@@ -86,7 +86,9 @@ def commands(
             yield name, command
 
 
-def starts(chosen: Iterable[Experiment], *, queue: bool, seeds: Sequence[int] = ()) -> dict[str, list[str]]:
+def starts(
+    chosen: Iterable[Experiment], *, queue: bool, seeds: Sequence[int] = (), data: Path | None = None
+) -> dict[str, list[str]]:
     """The runs that must come before those of ``chosen``, which begin with their models, as `commands`.
 
     What has run already is left out, and is not run again.
@@ -94,8 +96,8 @@ def starts(chosen: Iterable[Experiment], *, queue: bool, seeds: Sequence[int] = 
     Raises
     ------
     GenreproError
-        If one of them is queued or running now, has run with other parameters than its entry has, or has
-        not run while ``queue`` is set: DVC's queue keeps no order.
+        If one of them is queued or running now, has run with other parameters than its entry has, has not
+        run while ``queue`` is set (DVC's queue keeps no order), or needs a data set that is not given.
     """
     found: dict[str, list[str]] = {}
     for experiment in chosen:
@@ -115,8 +117,8 @@ def starts(chosen: Iterable[Experiment], *, queue: bool, seeds: Sequence[int] = 
                 raise GenreproError(
                     f"{begins} has not run: run `{start.name}` before, or this without --queue."
                 )
-            found |= starts([start], queue=queue, seeds=[seed])
-            found |= dict(commands([start], queue=queue, seeds=[seed]))
+            found |= starts([start], queue=queue, seeds=[seed], data=data)
+            found |= dict(commands([start], queue=queue, seeds=[seed], data=data))
     return found
 
 
