@@ -16,13 +16,26 @@ import sys
 
 # What they import themselves, the lazily imported too.
 LIBRARIES = """
-    celery.apps.worker celery.bin.celery celery.contrib.abortable dulwich.porcelain dvc._debug dvc.cli.parser
-    dvc.repo.artifacts dvc.repo.datasets dvc.repo.experiments.executor.local dvc.repo.experiments.queue.tasks
-    dvc.repo.index dvc.repo.reproduce dvc.utils.strictyaml dvc_render dvc_task.proc.tasks dvc_task.worker
-    hydra._internal.config_loader_impl hydra.core.override_parser.overrides_parser networkx pygit2 scmrepo.git
-    av librosa.feature librosa.filters matplotlib.backends.backend_agg matplotlib.pyplot mlflow pandas
-    pyarrow.dataset pyarrow.parquet ruamel.yaml safetensors.torch scipy.signal sklearn.linear_model soundfile
-    torch.distributed.run torchvision transformers typer.rich_utils
+    celery.app.amqp celery.app.control celery.apps.worker celery.backends.filesystem celery.bin.celery
+    celery.contrib.abortable celery.events celery.fixups.django celery.worker.autoscale celery.worker.consumer
+    dulwich.gc dulwich.line_ending dulwich.porcelain dulwich.stash dvc._debug dvc.cachemgr dvc.cli.parser
+    dvc.dirs dvc.render.match dvc.repo.artifacts dvc.repo.datasets dvc.repo.experiments.executor.local
+    dvc.repo.experiments.queue.celery dvc.repo.experiments.queue.tasks dvc.repo.experiments.queue.tempdir
+    dvc.repo.experiments.show dvc.repo.index dvc.repo.metrics.diff dvc.repo.reproduce dvc.repo.trie
+    dvc.ui.table dvc.utils.strictyaml dvc_data.index.push dvc_render dvc_task.proc.tasks dvc_task.worker
+    hydra._internal.config_loader_impl hydra._internal.core_plugins.basic_sweeper
+    hydra.core.override_parser.overrides_parser networkx pygit2 scmrepo.fs scmrepo.git scmrepo.git.lfs
+    tabulate alembic.config mlflow mlflow.pyfunc.utils.environment mlflow.tracing.processor.otel
+    mlflow.store.model_registry.sqlalchemy_workspace_store
+    mlflow.store.tracking.sqlalchemy_workspace_store sqlalchemy.dialects.sqlite
+    PIL.GifImagePlugin PIL.JpegImagePlugin av av.subtitles.stream librosa.feature librosa.filters
+    matplotlib.backends.backend_agg matplotlib.pyplot narwhals._interchange.dataframe
+    narwhals._pandas_like.namespace narwhals.stable.v2._namespace pandas pyarrow.acero pyarrow.dataset
+    pyarrow.parquet ruamel.yaml safetensors.torch scipy.signal sklearn.linear_model sklearn.neighbors
+    sklearn.pipeline soundfile torch.distributed.run torchvision transformers
+    transformers.models.audio_spectrogram_transformer.modeling_audio_spectrogram_transformer
+    transformers.models.wav2vec2.feature_extraction_wav2vec2
+    transformers.models.wav2vec2.modeling_wav2vec2 typer.rich_utils wave
 """
 
 
