@@ -5,8 +5,8 @@
 Stages, `genrepro`, `dvc` and torchrun are such forks, and so is `python -c` of code that names genrepro.
 Each has the folder, the environment, the standard streams and the exit code of a process of its own. The
 warm `python` is its `sys.executable`, so what it starts is warm too. Code of genrepro itself is not loaded
-before the fork: a program imports that of its own checkout, as always. Anything else runs in a new Python,
-and so does everything with a hash seed of its own or with several workers.
+before the fork: a program imports that of its own checkout, as always. If `ask` is killed, so is its fork.
+Anything else runs in a new Python, and so does what has a hash seed of its own or several workers.
 """
 
 import marshal
@@ -68,16 +68,21 @@ def serve(path: str, root: str, python: str) -> None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, socket.socket] = {}
+    asking: dict[socket.socket, int] = {}
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(path)
         door.listen()
         while True:
-            ready, _, _ = select.select([door, ended], [], [])
+            ready, _, _ = select.select([door, ended, *asking], [], [])
             if door in ready:
-                begin(door, running)
+                connection, pid = begin(door, running)
+                asking[connection] = pid
             if ended in ready:
                 os.read(ended, 4096)
-            answer(running)
+            for connection in asking.keys() & set(ready):
+                os.kill(asking.pop(connection), signal.SIGKILL)  # nobody asks any longer
+            for connection in answer(running):
+                asking.pop(connection, None)
 
 
 def forget_the_end() -> None:
@@ -118,8 +123,8 @@ def keep_code(root: str) -> None:
     SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign]
 
 
-def begin(door: socket.socket, running: dict[int, socket.socket]) -> None:
-    """Run the next program that is asked for in a fork of this process."""
+def begin(door: socket.socket, running: dict[int, socket.socket]) -> tuple[socket.socket, int]:
+    """Run the next program that is asked for in a fork of this process; who asks, and the fork."""
     import signal
 
     connection, _ = door.accept()
@@ -139,18 +144,22 @@ def begin(door: socket.socket, running: dict[int, socket.socket]) -> None:
     running[pid] = connection
     for descriptor in descriptors:
         os.close(descriptor)  # who reads its output waits for nobody else
+    return connection, pid
 
 
-def answer(running: dict[int, socket.socket]) -> None:
-    """Send the exit codes of all programs that have ended."""
+def answer(running: dict[int, socket.socket]) -> list[socket.socket]:
+    """Send the exit codes of all programs that have ended; who asked for them."""
     from contextlib import suppress
 
+    answered = []
     while running:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
-            return
-        with running.pop(pid) as connection, suppress(OSError):  # who asked may have been killed
+            break
+        answered.append(running.pop(pid))
+        with answered[-1] as connection, suppress(OSError):  # who asked may have been killed
             connection.sendall(bytes([os.waitstatus_to_exitcode(status) % 256]))
+    return answered
 
 
 def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
