@@ -162,6 +162,15 @@ def answer(running: dict[int, socket.socket]) -> list[socket.socket]:
     return answered
 
 
+def forget_the_hub(environment: dict[str, str]) -> None:
+    """Import the hub's libraries anew if they are told something else: they read it at their import."""
+    settings = {name for name in (*environment, *os.environ) if name.startswith(("HF_", "TRANSFORMERS_"))}
+    if any(environment.get(name) != os.environ.get(name) for name in settings):
+        for name in list(sys.modules):
+            if name.split(".")[0] in ("accelerate", "huggingface_hub", "transformers"):
+                del sys.modules[name]
+
+
 def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     """Be `python` with these arguments in ``folder``."""
     import atexit
@@ -169,6 +178,7 @@ def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     import threading
     import traceback
 
+    forget_the_hub(environment)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
