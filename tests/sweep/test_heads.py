@@ -79,9 +79,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 
 def embedded(base: Toy, head: dict[str, Any], **recipe: Any) -> Embedded:
-    config = make_params(
-        model="vit", vit=VIT, head=head, train={"epochs": 3, "batch_size": 5, **recipe}
-    )
+    config = make_params(model="vit", vit=VIT, head=head, train={"epochs": 3, "batch_size": 5, **recipe})
     description = checkpoint.describe(
         model="vit",
         section=config.architecture(),
