@@ -39,7 +39,7 @@ def test_a_fork_is_killed_with_the_process_that_asks_for_it(checkout: Project) -
     """It holds the end of a pipe, for which `kill` waits."""
     told, begin = checkout.path / "pid", time.monotonic()
     (checkout.path / "stages" / "slow.py").write_text(
-        "import os, pathlib, time; pathlib.Path('pid').write_text(f'{os.getpid()}.'); time.sleep(100)"
+        "import os, pathlib, time; pathlib.Path('pid').write_text(f'{os.getpid()}.'); time.sleep(40)"
     )
     running = checkout.start("slow")
     while not told.exists() or not told.read_text().endswith("."):
@@ -47,4 +47,4 @@ def test_a_fork_is_killed_with_the_process_that_asks_for_it(checkout: Project) -
         time.sleep(0.01)
     assert told.read_text() != f"{running.pid}."
     kill(running)
-    assert time.monotonic() < begin + 50
+    assert time.monotonic() < begin + 30

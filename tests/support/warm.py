@@ -2,8 +2,8 @@
 
     python warm.py SOCKET ROOT PYTHON    loads the libraries, and forks for each program that `ask` asks for
 
-Stages, `genrepro`, `dvc` and torchrun are such forks, and so is `python -c` of code that names genrepro.
-Each has the folder, the environment, the standard streams and the exit code of a process of its own. The
+Stages, `genrepro`, `dvc`, uvicorn and torchrun are such forks, and so is `python -c` of code that names
+genrepro. Each has the folder, the environment, the standard streams and the exit code of its own. The
 warm `python` is its `sys.executable`, so what it starts is warm too. Code of genrepro itself is not loaded
 before the fork: a program imports that of its own checkout, as always. If `ask` is killed, so is its fork.
 Anything else runs in a new Python, and so does what has a hash seed of its own or several workers.
