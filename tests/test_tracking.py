@@ -84,11 +84,13 @@ def stored(empty_store: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose MLflow store holds one experiment, trained and evaluated."""
     folder = tmp_path_factory.mktemp("repository")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "executable", str(warm / "python"))
+        patch.setenv("GENREPRO_WORKERS", "1")
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME"):
             patch.delenv(name, raising=False)
         evaluate(folder, train(folder, seed=0))

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -235,7 +234,7 @@ for source, revision, raw in zip(*[iter(sys.argv[1:])] * 3):
 """
 
 
-def from_loopback(served: Hub, home: Path, *asked: tuple[str, str, Path]) -> list[str]:
+def from_loopback(served: Hub, home: Path, *asked: tuple[str, str, Path], python: Path) -> list[str]:
     """What becomes of each source, revision and folder: "acquired", or a sentence.
 
     In a process of its own: the libraries read HF_ENDPOINT when they are imported.
@@ -247,7 +246,7 @@ def from_loopback(served: Hub, home: Path, *asked: tuple[str, str, Path]) -> lis
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]),
     }
     done = subprocess.run(
-        [sys.executable, "-c", FROM_LOOPBACK, *(str(value) for each in asked for value in each)],
+        [python, "-c", FROM_LOOPBACK, *(str(value) for each in asked for value in each)],
         env=os.environ | env,
         capture_output=True,
         text=True,
@@ -257,7 +256,7 @@ def from_loopback(served: Hub, home: Path, *asked: tuple[str, str, Path]) -> lis
     return done.stdout.splitlines()
 
 
-def test_a_data_set_of_the_hub_is_streamed_from_the_commit_that_is_named(tmp_path: Path) -> None:
+def test_a_data_set_of_the_hub_is_streamed_from_the_commit_that_is_named(tmp_path: Path, warm: Path) -> None:
     folder = parquet(tmp_path / "mine", train=table(), test=table())
     files = {f"data/{path.name}": path.read_bytes() for path in folder.iterdir()}
     loose = {f"{genre}/one.wav": CLIPS[0] for genre in GENRES}
@@ -269,6 +268,7 @@ def test_a_data_set_of_the_hub_is_streamed_from_the_commit_that_is_named(tmp_pat
             ("https://huggingface.co/datasets/me/loose", "main", tmp_path / "loose"),
             ("me/nothing", "main", tmp_path / "nothing"),
             ("me/embedded", "v2", tmp_path / "unknown"),
+            python=warm / "python",
         )
     assert embedded == separate == "acquired"
     for name, num_rows in (("embedded", 6), ("loose", 2)):

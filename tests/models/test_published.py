@@ -77,11 +77,11 @@ def test_code_beside_the_weights_does_not_run(tmp_path: Path) -> None:
     assert not any("transformers_modules" in name for name in sys.modules)
 
 
-def from_hub(hub: Hub, home: Path, *asked: tuple[str, str]) -> list[str]:
+def from_hub(hub: Hub, home: Path, *asked: tuple[str, str], python: Path) -> list[str]:
     """Load bodies (name, revision) from a hub; for each its revision and hash, or a sentence.
 
     In a process of its own, since the library reads its settings when imported, and in one for all, since
-    torch and transformers take seconds to import.
+    transformers takes a second to import.
     """
     code = (
         "from genrepro.base.errors import GenreproError\n"
@@ -95,10 +95,10 @@ def from_hub(hub: Hub, home: Path, *asked: tuple[str, str]) -> list[str]:
     )
     settings = {
         "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "PYTHONPATH": str(ROOT / "src"),
-        "HF_HUB_DISABLE_XET": "1", "GENREPRO_CACHE": str(home / "genrepro"),
+        "HF_HUB_DISABLE_XET": "1", "GENREPRO_CACHE": str(home / "genrepro"), "GENREPRO_WORKERS": "1",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | settings, capture_output=True, text=True, timeout=120
+        [python, "-c", code], env=os.environ | settings, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().split("\n")
@@ -118,7 +118,7 @@ ASKED = {
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def said(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What is said of bodies on a hub, the hash of two of them, what the hub was asked for, and an error."""
     folder = tmp_path_factory.mktemp("hub")
     network, _ = bodies.write(folder / "sharded", "wav2vec2", form="sharded")
@@ -135,12 +135,12 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
     given["owner/bin"]["config.json"] = given["owner/sharded"]["config.json"]
     with Hub(given) as hub:
-        lines = from_hub(hub, folder / "home", *ASKED.values())
+        lines = from_hub(hub, folder / "home", *ASKED.values(), python=warm / "python")
     return {
         **dict(zip(ASKED, lines, strict=True)),
         "digest": published.sha256(network),
         "asked": hub.asked,
-        "no network": from_hub(hub, folder / "elsewhere", ASKED["sharded"])[0],
+        "no network": from_hub(hub, folder / "elsewhere", ASKED["sharded"], python=warm / "python")[0],
     }
 
 

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +280,9 @@ except GenreproError as error:
 """
 
 
-def test_audioset_comes_by_transformers_own_download_and_only_once(server: Server, tmp_path: Path) -> None:
+def test_audioset_comes_by_transformers_own_download_and_only_once(
+    server: Server, tmp_path: Path, warm: Path
+) -> None:
     from genrepro.models import ast
 
     checkpoint(tmp_path / "model")
@@ -292,7 +293,7 @@ def test_audioset_comes_by_transformers_own_download_and_only_once(server: Serve
         server.serve(f"/{ast.AUDIOSET}/resolve/main/{name}", content, validators={**etag, **commit})
     section = {**SMALL_AST, "weights": "audioset"}
     done = subprocess.run(
-        [sys.executable, "-c", FROM_HUB],
+        [warm / "python", "-c", FROM_HUB],
         input=f"{json.dumps(section)}\n{json.dumps(make_inputs())}\n",
         env={
             **os.environ,

@@ -22,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """GTZAN's tar and FMA's zips, a few tracks of each genre."""
     folder = tmp_path_factory.mktemp("site")
     write_gtzan_tar(folder / "genres.tar.gz", gtzan_clips(per_side=2, duration=3.0))
-    write_fma(folder, *small_fma(per_genre=7, duration=3.0))
+    write_fma(folder, *small_fma(per_genre=7, duration=1.0))
     return folder
 
 

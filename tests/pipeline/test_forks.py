@@ -1,6 +1,9 @@
 """A program of a test's project is a fork, and yet it is what a new process would be: see `support.warm`."""
 
+import time
+
 import pytest
+from support.processes import kill
 from support.project import Project
 
 pytestmark = pytest.mark.pipeline
@@ -30,3 +33,18 @@ def test_a_fork_ends_with_its_own_exit_code(checkout: Project) -> None:
         checkout.run("python", "-c", f"raise SystemExit({code})  # genrepro", check=False) for code in (0, 7)
     ]
     assert [done.returncode for done in codes] == [0, 7]
+
+
+def test_a_fork_is_killed_with_the_process_that_asks_for_it(checkout: Project) -> None:
+    """It holds the end of a pipe, for which `kill` waits."""
+    told, begin = checkout.path / "pid", time.monotonic()
+    (checkout.path / "stages" / "slow.py").write_text(
+        "import os, pathlib, time; pathlib.Path('pid').write_text(f'{os.getpid()}.'); time.sleep(40)"
+    )
+    running = checkout.start("slow")
+    while not told.exists() or not told.read_text().endswith("."):
+        assert running.poll() is None
+        time.sleep(0.01)
+    assert told.read_text() != f"{running.pid}."
+    kill(running)
+    assert time.monotonic() < begin + 30

@@ -2,7 +2,6 @@
 
 import io
 import resource
-import signal
 import subprocess
 import sys
 import tarfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.layouts import make_audio
+from support.processes import kill
 from support.project import Project
 
 pytestmark = pytest.mark.pipeline
@@ -33,17 +33,11 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def kill_when(project: Project, stage: str, appeared: Path) -> None:
     """Start a stage and kill it with SIGKILL once something lies at a path."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}"],
-        cwd=project.path,
-        env=project.environment,
-        start_new_session=True,
-    )
+    process = project.start(stage)
     while not appeared.exists():
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    kill(process)
 
 
 def test_a_killed_extraction_leaves_nothing_that_counts(checkout: Project, music: Path) -> None:

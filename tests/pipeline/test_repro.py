@@ -2,15 +2,12 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from support.processes import kill
 from support.project import Project, stages_run
 
 from genrepro.base import tables
@@ -129,20 +126,14 @@ def test_a_killed_stage_leaves_nothing_that_a_later_stage_accepts(
             (reproduced.path / name).unlink()
     if stage == "train":
         reproduced.set(train={"epochs": 500})
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}"],
-        cwd=reproduced.path,
-        env=reproduced.environment,
-        start_new_session=True,
-    )
+    process = reproduced.start(stage)
     partial = {"render": "data/synthetic/mel.parquet.partial", "train": "models/unfinished.safetensors"}
     begun = (reproduced.path / partial[stage]).exists
     deadline = time.monotonic() + 120
     while not begun() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert process.poll() is None, "the stage was over before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
     if stage == "render":
         assert not (reproduced.path / output).exists()
         assert reproduced.stage("audit").returncode == 1

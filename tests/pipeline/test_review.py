@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,7 +90,7 @@ def test_a_review_fits_a_comment_whatever_changed(checkout: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def sung(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def sung(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project of one stage, run and committed, with this project's hooks; tests only copy it."""
     folder = tmp_path_factory.mktemp("sung")
     project = Project(folder / "project", PRE_COMMIT_HOME=str(folder / "pre-commit"))
@@ -99,7 +98,8 @@ def sung(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.run("git", "init", "--quiet", "--initial-branch", "main")
     project.run("dvc", "init", "--quiet")
     project.run("dvc", "config", "core.analytics", "false")
-    (project.path / ".venv").symlink_to(sys.prefix)
+    (project.path / ".venv" / "bin").mkdir(parents=True)
+    (project.path / ".venv" / "bin" / "dvc").symlink_to(warm / "dvc")
     shutil.copy(ROOT / ".pre-commit-config.yaml", project.path)
     shutil.copytree(ROOT / ".ci", project.path / ".ci")
     (project.path / ".gitignore").write_text(".venv\n/song\n")

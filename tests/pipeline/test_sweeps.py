@@ -1,15 +1,13 @@
 """A sweep by DVC: one set of embeddings, a grid of heads, and a cell of it as an experiment."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from support.processes import kill
 from support.project import TRACKED, Project, stages_run
 
 pytestmark = pytest.mark.pipeline
@@ -99,20 +97,14 @@ def test_a_sweep_and_one_of_its_cells(embedded: Project, tmp_path: Path) -> None
 def test_a_killed_sweep_goes_on(embedded: Project, tmp_path: Path) -> None:
     project = embedded.copy(tmp_path / "genrepro")
     partial = project.path / "data" / "synthetic" / "sweep.partial"
-    running = subprocess.Popen(
-        [sys.executable, "-m", "stages.sweep"],
-        cwd=project.path,
-        env=project.environment,
-        stderr=subprocess.DEVNULL,
-    )
+    running = project.start("sweep")
     finished: list[Path] = []
     for _ in range(1200):
         finished = list(partial.glob("*.parquet"))
         if len(finished) >= 3:
             break
         time.sleep(0.05)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    kill(running)
     assert 3 <= len(finished) < 506 and not (project.path / "metrics" / "sweep.json").exists()
     kept = {path: path.stat().st_mtime_ns for path in partial.glob("*.parquet")}
     # The rest of 506 cells would take long: the grid ends where the finished ones do.

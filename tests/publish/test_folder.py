@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -108,7 +107,9 @@ def test_a_folder_with_something_else_in_it_is_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def publish_to(hub: Hub, repository: Path, home: Path, *, token: str) -> subprocess.CompletedProcess[str]:
+def publish_to(
+    hub: Hub, repository: Path, home: Path, *, token: str, warm: Path
+) -> subprocess.CompletedProcess[str]:
     """In a process of its own: huggingface_hub reads HF_ENDPOINT when it is imported."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {
@@ -117,15 +118,17 @@ def publish_to(hub: Hub, repository: Path, home: Path, *, token: str) -> subproc
         "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT / "src"),
     }  # fmt: skip
     return subprocess.run(
-        [sys.executable, "-m", "genrepro", "publish", "--to", "hf://me/my-model"],
+        [warm / "genrepro", "publish", "--to", "hf://me/my-model"],
         cwd=repository, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 
-def test_the_hub_gets_what_the_folder_holds(repository: Path, published: Path, tmp_path: Path) -> None:
+def test_the_hub_gets_what_the_folder_holds(
+    repository: Path, published: Path, tmp_path: Path, warm: Path
+) -> None:
     """By its own client over HTTP: the repository is made, weights go by LFS, the rest in one commit."""
     with Hub({}) as hub:
-        done = publish_to(hub, repository, tmp_path / "home", token=TOKEN)
+        done = publish_to(hub, repository, tmp_path / "home", token=TOKEN, warm=warm)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == f"{hub.url}/me/my-model"
         assert list(hub.large) == [files.sha256(published / "model.safetensors")]
@@ -133,9 +136,9 @@ def test_the_hub_gets_what_the_folder_holds(repository: Path, published: Path, t
     assert sent == {path.name: path.read_bytes() for path in published.iterdir()}
 
 
-def test_a_hub_that_refuses_gets_a_sentence(repository: Path, tmp_path: Path) -> None:
+def test_a_hub_that_refuses_gets_a_sentence(repository: Path, tmp_path: Path, warm: Path) -> None:
     with Hub({}) as hub:
-        done = publish_to(hub, repository, tmp_path / "home", token="hf_of_nobody")
+        done = publish_to(hub, repository, tmp_path / "home", token="hf_of_nobody", warm=warm)
         assert done.returncode == 1 and hub.repositories == {}
     assert "genrepro: the hub did not take me/my-model: " in done.stderr and "Traceback" not in done.stderr
     assert "hf auth login" in done.stderr and "hf_of_nobody" not in done.stdout + done.stderr

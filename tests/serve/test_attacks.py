@@ -3,9 +3,9 @@
 import base64
 import http.client
 import json
+import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,15 +28,16 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def service(store: Store) -> Iterator[Service]:
+def service(store: Store, warm: Path) -> Iterator[Service]:
     """The default: bytes alone. `genrepro serve` itself is started in test_server.py; this is its server."""
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(store.folder)
-        environment = server.environment(store.first) | {"PYTHONPATH": str(ROOT / "src")}
+        environment = server.environment(store.first)
+        environment |= {"PYTHONPATH": str(ROOT / "src"), "GENREPRO_WORKERS": "1"}
     started = Service(
         subprocess.Popen(
-            [sys.executable, "-m", *server.command(host="127.0.0.1", port=port)],
+            [warm / "python", "-m", *server.command(host="127.0.0.1", port=port)],
             env=environment,
             cwd=store.folder,
             stdout=subprocess.PIPE,
@@ -58,6 +59,15 @@ def service(store: Store) -> Iterator[Service]:
 def repository(store: Store, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(store.folder)
     return store.folder
+
+
+def server_process(service: Service) -> psutil.Process:
+    """The server, by the number that it prints: it is a fork of `warm`, and no child of this process."""
+    assert service.process.stdout is not None
+    for line in iter(service.process.stdout.readline, ""):
+        if found := re.search(r"Started server process \[(\d+)\]", line):
+            return psutil.Process(int(found[1]))
+    raise AssertionError("it has not said its number")
 
 
 def ask(service: Service, body: bytes, kind: str = "application/json") -> tuple[int, Any]:
@@ -109,7 +119,7 @@ def test_what_is_malformed_gets_a_sentence_without_a_traceback(
 
 
 def test_a_body_of_two_gigabytes_is_refused_before_it_is_read(service: Service) -> None:
-    process = psutil.Process(service.process.pid)
+    process = server_process(service)
     family = [process, *process.children(recursive=True)]
     before = sum(one.memory_info().rss for one in family)
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as line:

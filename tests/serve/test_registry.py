@@ -142,7 +142,7 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 sys.path = [entry for entry in sys.path if not entry.endswith("src")]
 import mlflow
-model = mlflow.pyfunc.load_model({str(store.logged)!r})
+model = mlflow.pyfunc.load_model({str(store.logged)!r}, suppress_warnings=True)  # of other packages
 row = model.predict([{{"audio": open("sound.wav", "rb").read()}}]).to_dict("records")[0]
 import genrepro, json
 assert genrepro.__file__.startswith({str(store.logged)!r}), genrepro.__file__

@@ -11,7 +11,7 @@ import os
 import sys
 from _socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, socket
 
-PROGRAMS = ("dvc", "genrepro", "genrepro.tracking", "torch.distributed.run")
+PROGRAMS = ("dvc", "genrepro", "genrepro.tracking", "torch.distributed.run", "uvicorn")
 
 
 def ask(path: str, arguments: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,14 @@ class Warm:
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self.folder)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Kill a program that writes to a pipe, and wait until nobody holds its other end: no fork of `Warm`."""
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(timeout=60) == -signal.SIGKILL and process.stdout is not None
+    with process.stdout as output:
+        output.read()
 
 
 def in_two(code: str, *arguments: Path, python: Path) -> None:

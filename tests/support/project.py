@@ -79,6 +79,11 @@ class Project:
     def stage(self, name: str) -> subprocess.CompletedProcess[str]:
         return self.run("python", "-m", f"stages.{name}", check=False)
 
+    def start(self, stage: str) -> subprocess.Popen:
+        """A stage that runs beside the test, until `processes.kill`."""
+        command = ["python", "-m", f"stages.{stage}"]
+        return subprocess.Popen(command, cwd=self.path, env=self.environment, stdout=subprocess.PIPE)
+
     def stages(self, *names: str) -> None:
         """Run stages one after another, without DVC."""
         for name in names:

@@ -2,11 +2,11 @@
 
     python warm.py SOCKET ROOT PYTHON    loads the libraries, and forks for each program that `ask` asks for
 
-Stages, `genrepro`, `dvc` and torchrun are such forks, and so is `python -c` of code that names genrepro.
-Each has the folder, the environment, the standard streams and the exit code of a process of its own. The
+Stages, `genrepro`, `dvc`, uvicorn and torchrun are such forks, and so is `python -c` of code that names
+genrepro. Each has the folder, the environment, the standard streams and the exit code of its own. The
 warm `python` is its `sys.executable`, so what it starts is warm too. Code of genrepro itself is not loaded
-before the fork: a program imports that of its own checkout, as always. Anything else runs in a new Python,
-and so does everything with a hash seed of its own or with several workers.
+before the fork: a program imports that of its own checkout, as always. If `ask` is killed, so is its fork.
+Anything else runs in a new Python, and so does what has a hash seed of its own or several workers.
 """
 
 import marshal
@@ -16,13 +16,26 @@ import sys
 
 # What they import themselves, the lazily imported too.
 LIBRARIES = """
-    celery.apps.worker celery.bin.celery celery.contrib.abortable dulwich.porcelain dvc._debug dvc.cli.parser
-    dvc.repo.artifacts dvc.repo.datasets dvc.repo.experiments.executor.local dvc.repo.experiments.queue.tasks
-    dvc.repo.index dvc.repo.reproduce dvc.utils.strictyaml dvc_render dvc_task.proc.tasks dvc_task.worker
-    hydra._internal.config_loader_impl hydra.core.override_parser.overrides_parser networkx pygit2 scmrepo.git
-    av librosa.feature librosa.filters matplotlib.backends.backend_agg matplotlib.pyplot mlflow pandas
-    pyarrow.dataset pyarrow.parquet ruamel.yaml safetensors.torch scipy.signal sklearn.linear_model soundfile
-    torch.distributed.run torchvision transformers typer.rich_utils
+    celery.app.amqp celery.app.control celery.apps.worker celery.backends.filesystem celery.bin.celery
+    celery.contrib.abortable celery.events celery.fixups.django celery.worker.autoscale celery.worker.consumer
+    dulwich.gc dulwich.line_ending dulwich.porcelain dulwich.stash dvc._debug dvc.cachemgr dvc.cli.parser
+    dvc.dirs dvc.render.match dvc.repo.artifacts dvc.repo.datasets dvc.repo.experiments.executor.local
+    dvc.repo.experiments.queue.celery dvc.repo.experiments.queue.tasks dvc.repo.experiments.queue.tempdir
+    dvc.repo.experiments.show dvc.repo.index dvc.repo.metrics.diff dvc.repo.reproduce dvc.repo.trie
+    dvc.ui.table dvc.utils.strictyaml dvc_data.index.push dvc_render dvc_task.proc.tasks dvc_task.worker
+    hydra._internal.config_loader_impl hydra._internal.core_plugins.basic_sweeper
+    hydra.core.override_parser.overrides_parser networkx pygit2 scmrepo.fs scmrepo.git scmrepo.git.lfs
+    tabulate alembic.config mlflow mlflow.pyfunc.utils.environment mlflow.tracing.processor.otel
+    mlflow.store.model_registry.sqlalchemy_workspace_store
+    mlflow.store.tracking.sqlalchemy_workspace_store sqlalchemy.dialects.sqlite
+    PIL.GifImagePlugin PIL.JpegImagePlugin av av.subtitles.stream librosa.feature librosa.filters
+    matplotlib.backends.backend_agg matplotlib.pyplot narwhals._interchange.dataframe
+    narwhals._pandas_like.namespace narwhals.stable.v2._namespace pandas pyarrow.acero pyarrow.dataset
+    pyarrow.parquet ruamel.yaml safetensors.torch scipy.signal sklearn.linear_model sklearn.neighbors
+    sklearn.pipeline soundfile torch.distributed.run torchvision transformers
+    transformers.models.audio_spectrogram_transformer.modeling_audio_spectrogram_transformer
+    transformers.models.wav2vec2.feature_extraction_wav2vec2
+    transformers.models.wav2vec2.modeling_wav2vec2 typer.rich_utils wave
 """
 
 
@@ -55,16 +68,21 @@ def serve(path: str, root: str, python: str) -> None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, socket.socket] = {}
+    asking: dict[socket.socket, int] = {}
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(path)
         door.listen()
         while True:
-            ready, _, _ = select.select([door, ended], [], [])
+            ready, _, _ = select.select([door, ended, *asking], [], [])
             if door in ready:
-                begin(door, running)
+                connection, pid = begin(door, running)
+                asking[connection] = pid
             if ended in ready:
                 os.read(ended, 4096)
-            answer(running)
+            for connection in asking.keys() & set(ready):
+                os.kill(asking.pop(connection), signal.SIGKILL)  # nobody asks any longer
+            for connection in answer(running):
+                asking.pop(connection, None)
 
 
 def forget_the_end() -> None:
@@ -105,8 +123,8 @@ def keep_code(root: str) -> None:
     SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign]
 
 
-def begin(door: socket.socket, running: dict[int, socket.socket]) -> None:
-    """Run the next program that is asked for in a fork of this process."""
+def begin(door: socket.socket, running: dict[int, socket.socket]) -> tuple[socket.socket, int]:
+    """Run the next program that is asked for in a fork of this process; who asks, and the fork."""
     import signal
 
     connection, _ = door.accept()
@@ -126,18 +144,31 @@ def begin(door: socket.socket, running: dict[int, socket.socket]) -> None:
     running[pid] = connection
     for descriptor in descriptors:
         os.close(descriptor)  # who reads its output waits for nobody else
+    return connection, pid
 
 
-def answer(running: dict[int, socket.socket]) -> None:
-    """Send the exit codes of all programs that have ended."""
+def answer(running: dict[int, socket.socket]) -> list[socket.socket]:
+    """Send the exit codes of all programs that have ended; who asked for them."""
     from contextlib import suppress
 
+    answered = []
     while running:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
-            return
-        with running.pop(pid) as connection, suppress(OSError):  # who asked may have been killed
+            break
+        answered.append(running.pop(pid))
+        with answered[-1] as connection, suppress(OSError):  # who asked may have been killed
             connection.sendall(bytes([os.waitstatus_to_exitcode(status) % 256]))
+    return answered
+
+
+def forget_the_hub(environment: dict[str, str]) -> None:
+    """Import the hub's libraries anew if they are told something else: they read it at their import."""
+    settings = {name for name in (*environment, *os.environ) if name.startswith(("HF_", "TRANSFORMERS_"))}
+    if any(environment.get(name) != os.environ.get(name) for name in settings):
+        for name in list(sys.modules):
+            if name.split(".")[0] in ("accelerate", "huggingface_hub", "transformers"):
+                del sys.modules[name]
 
 
 def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
@@ -147,6 +178,7 @@ def run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     import threading
     import traceback
 
+    forget_the_hub(environment)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -34,6 +34,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "clipped": {"schedule": "one_cycle", "clip_norm": 0.5},
 }
+VIT = {"size": "tiny", "weights": "none", "image_size": 32}  # what is claimed here is of heads
 WIDE = {"kind": "mlp", "depth": 2, "width": 300, "dropout": 0.2}  # wide enough for oneDNN
 
 
@@ -71,16 +72,14 @@ class Embedded:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """The toy's embeddings."""
     toy = make_toy(tmp_path_factory.mktemp("embedded"), num_grid_segments=2)
-    section = make_params(model="vit", vit={"size": "tiny"}).architecture()
+    section = make_params(model="vit", vit=VIT).architecture()
     body = models.with_frozen_body("vit", section, num_genres=3, inputs=toy.features.description)
     made = embeddings.embed(toy.features, toy.split, body, compute=devices.compute("32-true"))
     return Toy(features=made, split=toy.split)
 
 
 def embedded(base: Toy, head: dict[str, Any], **recipe: Any) -> Embedded:
-    config = make_params(
-        model="vit", vit={"size": "tiny"}, head=head, train={"epochs": 3, "batch_size": 5, **recipe}
-    )
+    config = make_params(model="vit", vit=VIT, head=head, train={"epochs": 3, "batch_size": 5, **recipe})
     description = checkpoint.describe(
         model="vit",
         section=config.architecture(),

@@ -1,9 +1,7 @@
 """Claims about a killed training: it goes on to the same bytes, and another one begins anew."""
 
 import os
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.builders import ROOT, Toy, make_params
+from support.processes import kill
 
 from genrepro.base.params import Params
 from genrepro.models.shared import checkpoint
@@ -173,19 +172,18 @@ def test_a_process_killed_at_any_moment_ends_with_the_same_bytes(tmp_path: Path,
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", Path(__file__).parent))),
     }
 
-    def start(folder: Path, python: Path | str = warm / "python") -> subprocess.Popen:
+    def start(folder: Path) -> subprocess.Popen:
         folder.mkdir(exist_ok=True)
-        command = [python, "-c", SCRIPT, str(folder), "30"]
-        return subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+        command = [warm / "python", "-c", SCRIPT, str(folder), "30"]
+        return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE)
 
     disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
     whole = start(undisturbed)  # beside the other, which waits for nothing
-    process = start(disturbed, sys.executable)  # a fork of `warm` would outlive the process that is killed
+    process = start(disturbed)
     while not (disturbed / "unfinished.safetensors").exists():
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    kill(process)
     assert (disturbed / "unfinished.safetensors").exists() and not (disturbed / "model.safetensors").exists()
     assert start(disturbed).wait(timeout=300) == whole.wait(timeout=300) == 0
     assert (disturbed / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()

@@ -4,6 +4,7 @@ The only conversion is from whole numbers to floats. Text that looks like a numb
 """
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -58,12 +59,11 @@ def build(section: type, values: Any, *, name: str, prefix: str) -> Any:
         raise GenreproError(
             f"{name}: {prefix.rstrip('.') or 'the file'} must be a mapping of keys to values."
         )
-    hints = typing.get_type_hints(section)
-    fields = [field.name for field in dataclasses.fields(section)]
+    hints, optional = _keys(section)
+    fields = list(hints)
     for key in values:
         if key not in fields:
             raise GenreproError(f"{name}: unknown key {prefix}{key}; known here: {', '.join(fields)}.")
-    optional = {field.name for field in dataclasses.fields(section) if _has_default(field)}
     for key in fields:
         if key not in values and key not in optional:
             raise GenreproError(f"{name}: the key {prefix}{key} is missing.")
@@ -77,6 +77,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return found
+
+
+@functools.cache
+def _keys(section: type) -> tuple[dict[str, Any], frozenset[str]]:
+    """The type of each key of a dataclass, in its order, and the keys that have a default."""
+    fields, hints = dataclasses.fields(section), typing.get_type_hints(section)
+    optional = frozenset(field.name for field in fields if _has_default(field))
+    return {field.name: hints[field.name] for field in fields}, optional
 
 
 def _has_default(field: dataclasses.Field) -> bool:

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,26 +84,34 @@ def content(commit: str, path: str, *, folder: Path = _HERE) -> bytes | None:
     return None if found.returncode else found.stdout
 
 
-def experiments(name: str, *, folder: Path = _HERE) -> dict[str, str]:
-    """The commits of the DVC experiments called ``name``, by baseline, newest first."""
+def listed(*, folder: Path = _HERE) -> dict[str, dict[str, str]]:
+    """The commits of all DVC experiments by name and baseline, newest first."""
     fields = "--format=%(objectname) %(refname)"
-    listed = _git("for-each-ref", "--sort=-committerdate", fields, "refs/exps", folder=folder)
-    found = {}
-    for line in listed.stdout.decode().splitlines():
+    lines = _git("for-each-ref", "--sort=-committerdate", fields, "refs/exps", folder=folder)
+    found: dict[str, dict[str, str]] = {}
+    for line in lines.stdout.decode().splitlines():
         tip, reference = line.split(" ", 1)
-        match = _EXPERIMENT.fullmatch(reference)
-        if match and match[2] == name:
-            found[match[1].replace("/", "")] = tip
+        if match := _EXPERIMENT.fullmatch(reference):
+            found.setdefault(match[2], {})[match[1].replace("/", "")] = tip
     return found
 
 
-def experiment(name: str, *, folder: Path = _HERE) -> str | None:
+def experiments(name: str, *, folder: Path = _HERE) -> dict[str, str]:
+    """The commits of the DVC experiments called ``name``, by baseline, newest first."""
+    return listed(folder=folder).get(name, {})
+
+
+def experiment(
+    name: str, *, folder: Path = _HERE, among: Mapping[str, Mapping[str, str]] | None = None
+) -> str | None:
     """The commit of the DVC experiment called ``name``. None if there is none.
 
-    Of several, that of the commit that is checked out counts, or else the newest.
+    Of several, that of the commit that is checked out counts, or else the newest. ``among`` is what `listed`
+    has found, for those who ask for many names.
     """
-    found = experiments(name, folder=folder)
-    return found.get(head(folder=folder)) or next(iter(found.values()), None)
+    found = (listed(folder=folder) if among is None else among).get(name, {})
+    newest = next(iter(found.values()), None)
+    return newest if len(found) < 2 else found.get(head(folder=folder), newest)
 
 
 def queued() -> set[str]:

@@ -55,11 +55,12 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
         A sentence for each run that was not.
     """
     taken, refused = [], []
+    listed = revisions.listed()
     for experiment in chosen:
         found: dict[int, Run] = {}
         right: dict[int, pd.Series | None] = {}
         parts: dict[int, dict[int | None, tuple[Run, str]]] = {}
-        for seed, fold, commit in commits(experiment):
+        for seed, fold, commit in commits(experiment, among=listed):
             name = experiment.run_name(seed, fold)
             try:
                 run = _run(commit, experiment, seed, fold)
@@ -88,10 +89,16 @@ def collect(chosen: Iterable[Experiment]) -> tuple[list[str], list[str]]:
     return taken, refused
 
 
-def commits(experiment: Experiment) -> Iterator[tuple[int, int | None, str]]:
-    """Seed, fold and commit of each of its runs that DVC has in this clone; fold is None of one hold-out."""
+def commits(
+    experiment: Experiment, *, among: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[tuple[int, int | None, str]]:
+    """Seed, fold and commit of each of its runs that DVC has in this clone; fold is None of one hold-out.
+
+    ``among`` is what `revisions.listed` has found.
+    """
+    among = revisions.listed() if among is None else among
     for seed, fold in itertools.product(experiment.seeds, experiment.folds):
-        commit = revisions.experiment(experiment.run_name(seed, fold))
+        commit = revisions.experiment(experiment.run_name(seed, fold), among=among)
         if commit is not None:
             yield seed, fold, commit
 
