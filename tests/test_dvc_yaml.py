@@ -23,8 +23,9 @@ FLOORS = (
 )  # fmt: skip
 # What a stage may use without naming it: an edit there changes no output.
 CHANGES_NO_OUTPUT = {"base", "tracking", "serve", "figures"}
-# A data set's module serves two stages; the one that reads the catalog never downloads.
-READS_ONLY = {"catalog": {"download"}}
+# A data set's module serves two stages; the one that reads the catalog never downloads. Who decodes a seed
+# file composes; but each seed file, in raw/, holds the hash of the composer's code.
+READS_ONLY = {"catalog": {"download"}, "render": {"datasets"}, "embed": {"datasets"}}
 
 
 def imports(path: Path) -> set[str]:

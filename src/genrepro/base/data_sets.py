@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 from genrepro.base.sections import Section
 
@@ -30,6 +31,8 @@ class Composed(Section):
     """Length of each track in s."""
     seed: int
     """Seed of the composer only."""
+    files: Literal["wav", "seeds"]
+    """What is written: audio, or files of 200 bytes from which whoever decodes a track composes it anew."""
 
     def __post_init__(self) -> None:
         self._check("artists_per_genre", holds=self.artists_per_genre >= 3, must="be at least 3, one a side")

@@ -13,6 +13,9 @@ folders holds, for each track, its artist and what the composer knows: tempo [be
 in a bar], key (the pitch class of the tonic) and the instruments that play, separated by spaces. A voice is
 an instrument too: singing, rapping, shouting, opera or choir.
 
+With ``composed.files: seeds`` no audio is written, but for each track what it grows from (`synthesis.seeds`).
+Everything that decodes a track then composes it.
+
 Licence: the output is machine-made and free of rights.
 """
 
@@ -21,6 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import soundfile
 from joblib import Parallel, delayed
@@ -29,16 +33,15 @@ from genrepro.base.errors import GenreproError
 from genrepro.base.files import replacing
 from genrepro.base.params import Params
 from genrepro.base.tables import LABELS
-from genrepro.datasets.synthesis.artists import draw_artist, draw_title, take_crossover
-from genrepro.datasets.synthesis.composer import Score, compose
-from genrepro.datasets.synthesis.medium import draw_medium, record
-from genrepro.datasets.synthesis.mixing import Studio
+from genrepro.datasets.synthesis import seeds
+from genrepro.datasets.synthesis.artists import draw_title
+from genrepro.datasets.synthesis.composer import Score
+from genrepro.datasets.synthesis.seeds import Seed
 from genrepro.datasets.synthesis.signals import SAMPLE_RATE
-from genrepro.datasets.synthesis.singing import draw_singer
 from genrepro.datasets.synthesis.styles import GENRES
 from genrepro.download.cache import Remote
 from genrepro.exact.numerics import num_workers
-from genrepro.exact.streams import generator, integer
+from genrepro.exact.streams import integer
 
 REMOTES: dict[str, Remote] = {}
 """Nothing to fetch."""
@@ -50,6 +53,7 @@ FAULTS: Mapping[str, str] = {}
 _LABELS = [name for name in LABELS.names if name not in ("track_id", "artist")]
 _KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _TRACKS_PER_ALBUM = 10
+_SUFFIXES = {"wav": ".wav", "seeds": seeds.SUFFIX}
 
 
 def acquire(*, params: Params, raw: Path) -> None:
@@ -63,6 +67,7 @@ def acquire(*, params: Params, raw: Path) -> None:
         tracks_per_artist=wanted.tracks_per_artist,
         duration=wanted.duration,
         seed=wanted.seed,
+        files=wanted.files,
         num_workers=num_workers(),
     )
 
@@ -74,6 +79,7 @@ def compose_corpus(
     tracks_per_artist: int,
     duration: float,
     seed: int,
+    files: str = "wav",
     num_workers: int = 1,
 ) -> None:
     """Compose the corpus.
@@ -88,6 +94,8 @@ def compose_corpus(
         Length of a track [s].
     seed
         Seed of all random choices. Equal seeds give equal files.
+    files
+        ``wav``, or ``seeds`` for files of 200 bytes from which their readers compose the same samples.
     num_workers
         Number of processes. The files do not depend on it.
     """
@@ -95,7 +103,9 @@ def compose_corpus(
         (raw / genre).mkdir(parents=True, exist_ok=True)
     apart = integer(seed, "composed")  # seeds of `synthetic` are small numbers, so no artist is in both
     rows = Parallel(n_jobs=num_workers)(
-        delayed(_record)(genre, number, num_tracks=tracks_per_artist, raw=raw, duration=duration, seed=apart)
+        delayed(_make)(
+            genre, number, num_tracks=tracks_per_artist, raw=raw, duration=duration, seed=apart, files=files
+        )
         for genre in GENRES
         for number in range(artists_per_genre)
     )
@@ -128,45 +138,38 @@ def read_labels(raw: Path) -> pd.DataFrame:
     return table[LABELS.names]
 
 
-def _record(
-    genre: str, number: int, *, num_tracks: int, raw: Path, duration: float, seed: int
+def _make(
+    genre: str, number: int, *, num_tracks: int, raw: Path, duration: float, seed: int, files: str
 ) -> list[dict[str, Any]]:
-    """Make the files of one artist, in one studio. Return their rows of tracks.csv."""
-    artist = draw_artist(genre=genre, index=number, seed=seed)
-    singer = draw_singer(genre=genre, index=number, seed=seed)
-    studio = Studio(artist, singer)
+    """Make the files of one artist. Return their rows of tracks.csv."""
+    artist, _ = seeds.people(genre, number, seed)
     rows = []
     for turn in range(num_tracks):
-        name = f"{genre}/{number}/{turn}"  # not the track's id, which depends on the size of the corpus
-        rng = generator(seed, f"track/{name}")
-        score = compose(
-            style=take_crossover(artist, rng=rng),
-            artist=artist,
-            rng=rng,
-            duration=duration,
-            singer=singer,
-            song=generator(seed, f"song/{name}"),
-        )
-        press = generator(seed, f"medium/{name}")
-        samples = record(studio.play(score), medium=draw_medium(press), rng=press)
+        track = Seed(genre=genre, artist=number, track=turn, duration=duration, corpus=seed)
+        score = seeds.score(track)
         track_id = f"{genre}.{number * num_tracks + turn:05d}"
-        path = f"{genre}/{track_id}.wav"
-        wav = io.BytesIO()  # written to a path, libsndfile would wait for the disk after each track
-        soundfile.write(wav, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+        path = f"{genre}/{track_id}{_SUFFIXES[files]}"
+        content = seeds.write(track) if files == "seeds" else _wav(seeds.play(track, score))
         with replacing(raw / path) as partial:
-            partial.write_bytes(wav.getbuffer())
+            partial.write_bytes(content)
         rows.append(
             {
                 "track_id": track_id,
                 "genre": genre,
                 "artist": artist.name,
                 "album": draw_title(seed=seed, name=f"album/{artist.name}/{turn // _TRACKS_PER_ALBUM}"),
-                "title": draw_title(seed=seed, name=f"title/{name}"),
+                "title": draw_title(seed=seed, name=f"title/{track.name}"),
                 "path": path,
                 **_labels(score),
             }
         )
     return rows
+
+
+def _wav(samples: np.ndarray) -> memoryview:
+    file = io.BytesIO()  # written to a path, libsndfile would wait for the disk after each track
+    soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    return file.getbuffer()
 
 
 def _labels(score: Score) -> dict[str, Any]:

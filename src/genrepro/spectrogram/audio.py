@@ -1,6 +1,7 @@
 """Turn audio files into mono samples at one rate: decode, mix down, resample with soxr HQ.
 
-libsndfile decodes most files. Files that it refuses go to ffmpeg's libraries (`ffmpeg`).
+libsndfile decodes most files. Files that it refuses go to ffmpeg's libraries (`ffmpeg`). A seed
+file becomes the track that the composer makes of it (`datasets.synthesis.seeds`).
 """
 
 import os
@@ -20,6 +21,7 @@ MAX_PEAK = 1e10  # full scale is 1, integers stored as floats reach 2^31; powers
 # Samples read at once, all channels together: 16 MB. A clip of 30 s is one read. A long file, or one whose
 # header claims too much, cannot use more memory.
 _READ = 1 << 22
+_SEED = ".seed"  # `seeds.SUFFIX`; the composer is imported only where it plays
 _STANDARD_ERROR = threading.Lock()
 _MIX = 1 << 15  # frames mixed at once: they stay in the processor's cache
 
@@ -74,6 +76,8 @@ def read_header(path: Path) -> Header:
     import soundfile
 
     try:
+        if path.suffix == _SEED:
+            return _composed(path)[0]
         if ffmpeg.comes_first(path):
             raise _Other("not a format of libsndfile's")
         with _quiet():
@@ -178,6 +182,8 @@ def _read(source: Path | BytesIO) -> tuple[int, np.ndarray, float | None]:
     import soundfile
 
     try:
+        if isinstance(source, Path) and source.suffix == _SEED:
+            return _mix_down(_composed(source)[1])
         if ffmpeg.comes_first(source):
             raise _Other("not a format of libsndfile's")
         return _mix_down(_blocks(source))
@@ -188,6 +194,21 @@ def _read(source: Path | BytesIO) -> tuple[int, np.ndarray, float | None]:
             return _mix_down(ffmpeg.blocks(source))
         except ffmpeg.Refused:
             raise _undecodable(error) from error
+
+
+def _composed(path: Path) -> tuple[Header, Iterator[tuple[int, np.ndarray]]]:
+    """The header of what a seed file would become, and that, in one block."""
+    from genrepro.datasets.synthesis import seeds
+    from genrepro.datasets.synthesis.signals import SAMPLE_RATE
+
+    try:
+        seed = seeds.read(path)
+    except ValueError as error:
+        raise UndecodableError(f"undecodable: {error}") from error
+    if seed.duration > MAX_DURATION:
+        raise UndecodableError("undecodable: longer than an hour")
+    header = Header(sample_rate=SAMPLE_RATE, num_channels=1, duration=seed.duration)
+    return header, ((SAMPLE_RATE, block[:, None]) for block in map(seeds.play, [seed]))
 
 
 def _check(source: Path | BytesIO, *, kind: str, num_frames: int) -> None:
