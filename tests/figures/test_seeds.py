@@ -239,9 +239,9 @@ def test_a_family_with_a_start_is_drawn_beside_the_one_without(
         record(f"begun-{share}", 0.75, num_train=round(400 * share), num_groups=20)
     drawn = {}
     monkeypatch.setattr(seeds, "accuracy_by_samples", lambda lines, about: drawn.update(lines) or Figure())
-    assert invoke()[0] == ["docs/figures/pretraining-synthetic-artist.png"]
-    assert list(drawn) == ["cnn, from scratch", "cnn, with synthetic pretraining"]
-    assert [point.interval for point in drawn["cnn, with synthetic pretraining"]] == [(0.1, 0.9)] * 3
+    assert invoke()[0] == ["docs/figures/pretraining-cnn-synthetic-artist.png"]
+    assert list(drawn) == ["from scratch", "with synthetic pretraining"]
+    assert [point.interval for point in drawn["with synthetic pretraining"]] == [(0.1, 0.9)] * 3
 
 
 def test_where_all_intervals_over_artists_are_known_they_are_the_bands() -> None:

@@ -1,8 +1,8 @@
 """Draw docs/figures/, the pictures of docs/RESULTS.md.
 
 A family is a set of experiments that differ in `split.train_share` only. Its figure needs records, which are
-in git. Families that differ in their start only share a figure of their own: with pretraining and without.
-Learning curves need the runs, which DVC keeps as commits of one clone.
+in git. In a group of which one family has a start, each model has a figure of its own: with pretraining and
+without. Learning curves need the runs, which DVC keeps as commits of one clone.
 """
 
 import io
@@ -30,7 +30,7 @@ _CURVES = "metrics/curves.csv"
 def write(
     known: Mapping[str, Experiment], recorded: Mapping[str, Record], *, folder: Path
 ) -> tuple[list[Path], str]:
-    """Draw every ``samples-<dataset>-<strategy>.png``, ``pretraining-<dataset>-<strategy>.png`` and
+    """Draw every ``samples-<dataset>-<strategy>.png``, ``pretraining-<model>-<dataset>-<strategy>.png`` and
     ``curves-<experiment>.png`` that has data.
 
     Returns
@@ -74,27 +74,25 @@ def _samples(
     lines: dict[tuple[str, str, str], dict[str, list[Point]]] = defaultdict(dict)
     leaky, short, pretrained = set(), [], set()
     found = families(known)
-    twins = {_from_scratch(members[0]) for members in found.values() if members[0].start}
+    groups = {members[0].group for members in found.values() if members[0].start}
     for name, members in found.items():
         shares = list(measure({of.name: of for of in members}, recorded).values())
         params, start = members[0].params, members[0].start
-        kind = "pretraining" if _from_scratch(members[0]) in twins else "samples"
+        kind = f"pretraining-{params.model}" if members[0].group in groups else "samples"
         place: tuple[str, str, str] = (kind, params.dataset, params.split.strategy)
         if len(shares) < _LEAST:
             short.append(name)
             continue
         label = f"{params.model}: {name}"
-        if kind == "pretraining":
-            label = (
-                f"{params.model}, {f'with {start.params.dataset} pretraining' if start else 'from scratch'}"
-            )
+        if kind != "samples":
+            label = f"with {start.params.dataset} pretraining" if start else "from scratch"
             pretrained |= {place} if start else set()
         lines[place][label] = [_point(share) for share in shares]
         leaky |= {place for share in shares for run in share.runs if run.leaky}
     written = []
     for place, points in lines.items():
         kind, dataset, strategy = place
-        if kind == "pretraining" and place not in pretrained:
+        if kind != "samples" and place not in pretrained:
             continue
         about = f"{dataset}, split {strategy}{', which leaks' if place in leaky else ''}."
         written.append(folder / f"{kind}-{dataset}-{strategy}.png".replace("_", "-"))
@@ -120,11 +118,6 @@ def _learning_curves(known: Mapping[str, Experiment], folder: Path) -> tuple[lis
             written.append(folder / f"curves-{experiment.name}.png")
             save(seeds.learning_curves(runs, about=about), written[-1], dpi=plotting.DPI)
     return written, without, refused
-
-
-def _from_scratch(experiment: Experiment) -> str:
-    """The recipe of the family, as it would be without a start."""
-    return str(entries.recipe(experiment.params) | {_SHARE: 1.0, "train.start": "none"})
 
 
 def _point(of: Measured) -> Point:
