@@ -89,6 +89,7 @@ def test_a_seed_of_another_composer_stops_the_stage(raw: Path, tmp_path: Path) -
         {"track": 1.5},
         {"corpus": True},
         {"duration": 0},
+        {"duration": 1e-9},
         {"duration": float("nan")},
         {"duration": float("inf")},
         {"duration": "2"},

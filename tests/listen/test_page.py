@@ -14,6 +14,7 @@ import requests
 import soundfile
 from support.listening import EVIL, RATE, make_repository, noise, wrong
 
+from genrepro.datasets.synthesis import seeds
 from genrepro.listen import known, sounds
 from genrepro.listen.collection import VIEWS
 from genrepro.listen.page import Page
@@ -150,6 +151,17 @@ def test_three_hours_are_refused_by_the_header(page: Page) -> None:
     began = time.monotonic()
     assert "three-hours.wav is longer than 15 minutes: cut it." in page.hear(path)
     assert time.monotonic() - began < 5
+
+
+def test_what_would_be_composed_for_too_long_is_refused_before(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = seeds.Seed(genre="rock", artist=0, track=0, duration=1000.0, corpus=0)
+    path = upload(page, "rock.seed", seeds.write(track))
+    played: list[seeds.Seed] = []
+    monkeypatch.setattr(seeds, "play", played.append)
+    assert "rock.seed is longer than 15 minutes: cut it." in page.hear(path)
+    assert not played
 
 
 def test_no_other_file_is_read_or_deleted(page: Page, repository: Path) -> None:

@@ -54,8 +54,8 @@ def samples(path: Path, *, name: str, sample_rate: int) -> np.ndarray:
     if path.stat().st_size > MAX_BYTES:
         raise GenreproError(f"{name} has more than {MAX_BYTES >> 20} MB: cut it.")
     try:
-        audio.read_header(path)
-        if _claimed(path) > MAX_SECONDS:
+        header = audio.read_header(path)
+        if (header.duration or _claimed(path)) > MAX_SECONDS:
             raise GenreproError(f"{name} is longer than {MAX_SECONDS / 60:g} minutes: cut it.")
         found = audio.decode(path, sample_rate=sample_rate)
     except audio.UndecodableError as error:

@@ -30,6 +30,7 @@ from genrepro.exact.streams import generator
 
 SUFFIX = ".seed"
 _MAX_BYTES = 400  # none is as long, and JSON of no more bytes cannot nest deeper than Python recurses
+_SHORTEST = 2  # s, as `composed.duration`
 _CODE = ("datasets/synthesis", "exact")
 
 
@@ -147,5 +148,5 @@ def _plausible(seed: Seed) -> bool:
         seed.genre in GENRES
         and all(type(number) is int and number >= 0 for number in numbers)
         and isinstance(seed.duration, int | float)
-        and 0 < seed.duration < float("inf")
+        and _SHORTEST <= seed.duration < float("inf")
     )
